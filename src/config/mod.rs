@@ -1,0 +1,10 @@
+//! From text to one immutable [`model::Config`].
+//!
+//! Life of a line: bytes → words with file, line and column ([`lex`]) → the keyword table → what was written →
+//! resolved, cross-checked [`model`].
+
+pub mod diagnostics;
+pub mod lex;
+pub mod model;
+mod model_check;
+mod model_log;

@@ -1,0 +1,528 @@
+//! The configuration as the running program sees it: flat vectors, typed ids, every default filled in, every name
+//! resolved. Built once by `config::resolve`, then shared read-only behind an `Arc`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use super::model_check::*;
+pub use super::model_log::*;
+
+/// Index into [`Config::proxies`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProxyId(pub u32);
+/// Index into [`Config::servers`] (servers of all backends, in file order).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerId(pub u32);
+/// Index into [`Config::listeners`] (one per bound address, in file order).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub u32);
+
+macro_rules! index_as_usize {
+    ($($id:ident),*) => { $(impl $id {
+        /// The index as a slice index.
+        pub fn index(self) -> usize { self.0 as usize }
+    })* };
+}
+index_as_usize!(ProxyId, ServerId, ListenerId);
+
+/// Everything a configuration says.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub global: Global,
+    pub proxies: Vec<Proxy>,
+    pub servers: Vec<Server>,
+    pub listeners: Vec<Listener>,
+}
+
+impl Config {
+    pub fn proxy(&self, id: ProxyId) -> &Proxy {
+        &self.proxies[id.index()]
+    }
+    pub fn server(&self, id: ServerId) -> &Server {
+        &self.servers[id.index()]
+    }
+    pub fn listener(&self, id: ListenerId) -> &Listener {
+        &self.listeners[id.index()]
+    }
+    pub fn proxy_ids(&self) -> impl Iterator<Item = ProxyId> + use<> {
+        (0..self.proxies.len() as u32).map(ProxyId)
+    }
+    /// Finds a proxy with a backend side by its name.
+    pub fn backend_named(&self, name: &str) -> Option<ProxyId> {
+        self.proxy_ids().find(|id| {
+            let proxy = self.proxy(*id);
+            proxy.backend.is_some() && proxy.name == name
+        })
+    }
+}
+
+/// The `global` section (configuration.txt section 3).
+#[derive(Clone, Debug, Default)]
+pub struct Global {
+    pub daemon: bool,
+    /// `master-worker`, `-W`, `-Ws`.
+    pub master_worker: bool,
+    /// `nbproc` × `nbthread` as written; `None`: one worker per CPU this process may use.
+    pub workers: Option<u32>,
+    /// `nbproc` as written (1 when absent), shown on the stats page.
+    pub nbproc: u32,
+    /// CPU sets from `cpu-map`, by worker number counted from 0. A missing worker gets the default pinning.
+    pub cpu_map: BTreeMap<u32, Vec<u32>>,
+    pub engine: EngineChoice,
+    /// `maxconn`; `None`: computed from the descriptor limit at start.
+    pub maxconn: Option<u32>,
+    pub maxconnrate: u32,
+    pub maxsessrate: u32,
+    pub ulimit_n: Option<u64>,
+    pub fd_hard_limit: Option<u64>,
+    pub strict_limits: bool,
+    pub maxpipes: Option<u32>,
+    pub pidfile: Option<PathBuf>,
+    pub chroot: Option<PathBuf>,
+    pub user: Option<UserOrGroup>,
+    pub group: Option<UserOrGroup>,
+    pub grace: Option<Duration>,
+    pub hard_stop_after: Option<Duration>,
+    pub log: LogSettings,
+    /// `log-tag`, default `haproxy` (rsyslog rules match on it: operations.md section 4).
+    pub log_tag: String,
+    /// `log-send-hostname`: `None` = off, `Some("")` = the host's own name.
+    pub log_send_hostname: Option<String>,
+    pub node: Option<String>,
+    pub description: Option<String>,
+    /// Percent, `spread-checks`.
+    pub spread_checks_percent: u32,
+    pub max_spread_checks: Option<Duration>,
+    /// `nosplice`, `-dS`.
+    pub nosplice: bool,
+    /// `tune.bufsize` in bytes, default 16384.
+    pub bufsize_bytes: u32,
+    /// `tune.pipesize` in bytes, 0 = the engine's own choice.
+    pub pipesize_bytes: u32,
+    pub rcvbuf_client_bytes: Option<u32>,
+    pub sndbuf_client_bytes: Option<u32>,
+    pub rcvbuf_server_bytes: Option<u32>,
+    pub sndbuf_server_bytes: Option<u32>,
+    pub runtime_sockets: Vec<RuntimeSocket>,
+    /// `stats timeout`, default 10 s.
+    pub stats_timeout: Option<Duration>,
+    /// `stats maxconn`, default 10.
+    pub stats_maxconn: u32,
+    /// `debug` / `-d`: stay in the foreground and trace.
+    pub debug: bool,
+    /// `quiet` / `-q`.
+    pub quiet: bool,
+}
+
+/// Which I/O engine runs the workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// io_uring where the kernel allows it, epoll otherwise.
+    #[default]
+    Automatic,
+    IoUring,
+    Epoll,
+}
+
+/// `user`/`uid`, `group`/`gid`: a name resolved at start, or a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserOrGroup {
+    Name(String),
+    Id(u32),
+}
+
+/// A `stats socket` line (management.txt section 9.3).
+#[derive(Clone, Debug)]
+pub struct RuntimeSocket {
+    pub address: ListenAddress,
+    pub level: RuntimeLevel,
+    pub mode: Option<u32>,
+    pub user: Option<UserOrGroup>,
+    pub group: Option<UserOrGroup>,
+    pub backlog: Option<u32>,
+    pub maxconn: Option<u32>,
+    pub name: Option<String>,
+    pub location: Location,
+}
+
+/// What a runtime socket's user may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RuntimeLevel {
+    User,
+    #[default]
+    Operator,
+    Admin,
+}
+
+/// Where a thing was written, for messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Location {
+    pub file: String,
+    /// Counted from 1; 0 = not from a file.
+    pub line: u32,
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A `listen`, `frontend` or `backend` section with its defaults applied.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    pub name: String,
+    /// The numeric id (`id` keyword, or the next free one from 2 as HAProxy counts them): `iid` in the CSV.
+    pub iid: u32,
+    pub location: Location,
+    pub mode: ProxyMode,
+    pub disabled: bool,
+    pub description: Option<String>,
+    pub log: LogSettings,
+    pub log_tag: Option<String>,
+    /// `log-format`, `option tcplog`, `option httplog`, or the default format.
+    pub log_format: LogFormat,
+    pub options: ProxyOptions,
+    pub splice: SpliceSettings,
+    pub timeouts: Timeouts,
+    pub client_keepalive: KeepaliveSettings,
+    pub server_keepalive: KeepaliveSettings,
+    /// `stats …`; present when any `stats` keyword that enables the page applies here.
+    pub stats: Option<StatsSettings>,
+    /// The accepting half: `frontend` and `listen`.
+    pub frontend: Option<Frontend>,
+    /// The forwarding half: `backend` and `listen`.
+    pub backend: Option<Backend>,
+}
+
+impl Proxy {
+    pub fn is_listen(&self) -> bool {
+        self.frontend.is_some() && self.backend.is_some()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyMode {
+    #[default]
+    Tcp,
+    Http,
+    /// `mode health` (1.8): answers `OK` and closes.
+    Health,
+}
+
+/// `option NAME` switches that are a plain yes or no.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyOptions {
+    pub abortonclose: bool,
+    pub allbackups: bool,
+    pub contstats: bool,
+    pub dontlognull: bool,
+    pub dontlog_normal: bool,
+    pub logasap: bool,
+    pub log_health_checks: bool,
+    pub log_separate_errors: bool,
+    pub nolinger: bool,
+    /// `None`: the keyword is absent (the kernel's and HAProxy's default for the mode applies).
+    pub tcp_smart_accept: Option<bool>,
+    pub tcp_smart_connect: bool,
+    pub socket_stats: bool,
+    pub independent_streams: bool,
+    /// `None`: no redispatch. `Some(n)`: as the manual's `option redispatch <interval>`; the bare option is -1.
+    pub redispatch_interval: Option<i32>,
+}
+
+/// `option splice-*` and `no option splice-*` (configuration.txt section 4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpliceSettings {
+    pub request: SpliceChoice,
+    pub response: SpliceChoice,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SpliceChoice {
+    /// No keyword: copy small, splice bulk.
+    #[default]
+    Adaptive,
+    /// `option splice-request|response|auto`: spliced from the first byte.
+    Always,
+    /// `no option splice-…`: copied always.
+    Never,
+}
+
+/// `timeout …`; `None` is unlimited, as HAProxy's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect: Option<Duration>,
+    pub client: Option<Duration>,
+    pub server: Option<Duration>,
+    pub client_fin: Option<Duration>,
+    pub server_fin: Option<Duration>,
+    pub tunnel: Option<Duration>,
+    pub check: Option<Duration>,
+    pub queue: Option<Duration>,
+    pub http_request: Option<Duration>,
+    pub http_keep_alive: Option<Duration>,
+    pub tarpit: Option<Duration>,
+}
+
+/// `option clitcpka|srvtcpka|tcpka` and their `-cnt -idle -intvl`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeepaliveSettings {
+    pub enabled: bool,
+    pub count: Option<u32>,
+    pub idle: Option<Duration>,
+    pub interval: Option<Duration>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Frontend {
+    pub listeners: Vec<ListenerId>,
+    /// Already capped by the global maxconn; `None`: the global one.
+    pub maxconn: Option<u32>,
+    pub default_backend: Option<ProxyId>,
+    /// `rate-limit sessions`, sessions a second; 0 = none.
+    pub session_rate_limit: u32,
+    pub backlog: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Backend {
+    /// In file order (templates expanded).
+    pub servers: Vec<ServerId>,
+    pub balance: BalanceAlgorithm,
+    pub hash_type: HashType,
+    /// `hash-balance-factor`, percent; 0 = off.
+    pub hash_balance_factor: u32,
+    pub retries: u32,
+    /// `fullconn`, for `minconn`'s dynamic limit; `None`: 10 % of the maxconns of the frontends that come here.
+    pub fullconn: Option<u32>,
+    pub check: CheckMethod,
+    /// `source` for servers that have none of their own.
+    pub source: Option<SourceAddress>,
+}
+
+/// `balance` (configuration.txt section 4.2). Algorithms that read HTTP come with http mode.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum BalanceAlgorithm {
+    #[default]
+    RoundRobin,
+    StaticRoundRobin,
+    LeastConnections,
+    First,
+    Source,
+    /// `random(draws)`, 2 by default.
+    Random {
+        draws: u32,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HashType {
+    pub method: HashMethod,
+    pub function: HashFunction,
+    pub modifier: HashModifier,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HashMethod {
+    #[default]
+    MapBased,
+    Consistent,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HashFunction {
+    #[default]
+    Sdbm,
+    Djb2,
+    Wt6,
+    Crc32,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HashModifier {
+    #[default]
+    None,
+    Avalanche,
+}
+
+/// A `server` line with `default-server` applied (configuration.txt section 5.2).
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub name: String,
+    pub backend: ProxyId,
+    /// `sid` in the CSV: the `id` keyword or the next free number from 1 within its backend.
+    pub sid: u32,
+    pub location: Location,
+    /// `None`: the name did not resolve and `init-addr none` (or `last,libc,none`) lets it start without.
+    pub address: Option<ServerAddress>,
+    /// The host as written, for messages and `show servers state`.
+    pub written_host: String,
+    /// `port` was written relative (`+N`/`-N`) or left out: add the client's destination port.
+    pub port_offset_from_client: Option<i32>,
+    /// 0–256.
+    pub weight: u32,
+    pub backup: bool,
+    pub disabled: bool,
+    /// 0 = no limit.
+    pub maxconn: u32,
+    pub minconn: u32,
+    /// 0 = no limit.
+    pub maxqueue: u32,
+    pub slowstart: Option<Duration>,
+    pub check: Option<ServerCheck>,
+    pub track: Option<ServerId>,
+    pub on_marked_down_shutdown_sessions: bool,
+    pub on_marked_up_shutdown_backup_sessions: bool,
+    pub observe: Observe,
+    pub error_limit: u32,
+    pub on_error: OnError,
+    pub source: Option<SourceAddress>,
+    pub tcp_user_timeout: Option<Duration>,
+    pub tfo: bool,
+    /// `cookie`, shown in the CSV.
+    pub cookie: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerAddress {
+    Ip(SocketAddr),
+    /// A unix stream socket path.
+    Unix(PathBuf),
+    /// An abstract unix socket name.
+    Abstract(Vec<u8>),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Observe {
+    #[default]
+    None,
+    Layer4,
+    Layer7,
+}
+
+/// `on-error`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    Fastinter,
+    #[default]
+    FailCheck,
+    SuddenDeath,
+    MarkDown,
+}
+
+/// `source <addr>[:<port>[-<port>]] [interface <name>]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceAddress {
+    pub address: IpAddr,
+    /// Inclusive; `None`: the kernel chooses (IP_BIND_ADDRESS_NO_PORT).
+    pub ports: Option<(u16, u16)>,
+    pub interface: Option<String>,
+    /// `usesrc client|clientip|addr` needs transparent proxying.
+    pub use_client: UseSource,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UseSource {
+    #[default]
+    No,
+    /// The client's address and port.
+    Client,
+    /// The client's address, any port.
+    ClientIp,
+    Address(SocketAddr),
+}
+
+/// One bound address: a `bind` with a port range or several addresses makes several.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub frontend: ProxyId,
+    pub address: ListenAddress,
+    /// As written, for messages.
+    pub written: String,
+    /// `name`, for the CSV (with `option socket-stats`) and logs; HAProxy's default is `sock-N`.
+    pub name: Option<String>,
+    /// `id`: `sid` of the listener line in the CSV.
+    pub lid: u32,
+    pub location: Location,
+    pub maxconn: Option<u32>,
+    pub backlog: Option<u32>,
+    pub interface: Option<String>,
+    pub transparent: bool,
+    pub tfo: bool,
+    pub defer_accept: bool,
+    pub mss: Option<u16>,
+    pub tcp_user_timeout: Option<Duration>,
+    /// Workers (from 0) that accept here; `None`: all.
+    pub workers: Option<Vec<u32>>,
+    pub mode: Option<u32>,
+    pub user: Option<UserOrGroup>,
+    pub group: Option<UserOrGroup>,
+    /// `level` on a bind is only for the runtime socket; kept in [`RuntimeSocket`].
+    pub nice: Option<i32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    Ip {
+        address: SocketAddr,
+        /// IPV6_V6ONLY to set; `None` for IPv4.
+        v6only: Option<bool>,
+    },
+    Unix(PathBuf),
+    Abstract(Vec<u8>),
+    /// An inherited, already listening descriptor.
+    Inherited(i32),
+}
+
+/// `stats …` (configuration.txt section 4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatsSettings {
+    /// Prefix that opens the page, default `/haproxy?stats`.
+    pub uri: String,
+    pub refresh: Option<Duration>,
+    pub realm: String,
+    /// (user, password) pairs; empty = no authentication.
+    pub auth: Vec<(String, String)>,
+    pub hide_version: bool,
+    pub admin: StatsAdmin,
+    /// `stats http-request` rules, in order.
+    pub http_request: Vec<StatsRule>,
+    /// `stats scope`: proxy names shown; empty = all. `.` is the proxy itself.
+    pub scope: Vec<String>,
+    pub show_legends: bool,
+    pub show_modules: bool,
+    /// `Some("")`: the host name.
+    pub show_node: Option<String>,
+    /// `Some("")`: the global description.
+    pub show_desc: Option<String>,
+}
+
+/// `stats admin { if | unless } <condition>` — conditions other than constants come with ACLs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatsAdmin {
+    #[default]
+    Never,
+    Always,
+    /// `if LOCALHOST` / `if !LOCALHOST` as the predefined ACL means it (127.0.0.1/8, ::1).
+    FromLocalhost(bool),
+    /// `if HTTP_AUTH`-like: the client passed `stats auth`.
+    Authenticated,
+}
+
+/// `stats http-request allow|deny|auth [realm …] [if …]`, with constant conditions for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatsRule {
+    pub action: StatsRuleAction,
+    pub condition: StatsAdmin,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatsRuleAction {
+    Allow,
+    Deny,
+    Auth { realm: Option<String> },
+}

@@ -1,0 +1,106 @@
+//! Log targets and compiled log formats (configuration.txt sections 4.2 `log`, 8.2).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The `log` lines of `global` or of one proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// For a proxy: its own targets with `log global` already replaced by the global ones.
+    pub targets: Vec<LogTarget>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogTarget {
+    pub address: LogAddress,
+    pub format: SyslogFormat,
+    /// Syslog facility number (0–23).
+    pub facility: u8,
+    /// Least severe level sent, 0 (emerg) – 7 (debug). Default 7.
+    pub max_level: u8,
+    /// Levels more severe than this are lowered to it. Default 0.
+    pub min_level: u8,
+    /// `len`, default 1024.
+    pub length_bytes: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LogAddress {
+    Udp(SocketAddr),
+    UnixDatagram(PathBuf),
+    /// `stdout`, `stderr`, `fd@N`
+    Descriptor(i32),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyslogFormat {
+    #[default]
+    Rfc3164,
+    Rfc5424,
+    Local,
+    Short,
+    Priority,
+    Timed,
+    Iso,
+    Raw,
+}
+
+/// A compiled `log-format`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogFormat {
+    pub items: Vec<LogItem>,
+    /// The source text, for messages.
+    pub text: String,
+    /// Whether it must be emitted when the session ends (`%B`, `%Tt` …) rather than at connect (`logasap`).
+    pub kind: LogFormatKind,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormatKind {
+    /// No `option tcplog|httplog` and no `log-format`: `Connect from … to …`, written at accept.
+    #[default]
+    Default,
+    Tcp,
+    Http,
+    Custom,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogItem {
+    Text(String),
+    Tag {
+        tag: LogTag,
+        quote: bool,
+        hexadecimal: bool,
+        escape: bool,
+    },
+    /// An unquoted run of blanks is one space in the line.
+    Space,
+}
+
+/// The `%` tags that mean something in TCP mode (section 8.2.4), named as the manual names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[rustfmt::skip]
+pub enum LogTag {
+    BytesRead /* B */, BytesUploaded /* U */,
+    ClientIp /* ci */, ClientPort /* cp */,
+    FrontendIp /* fi */, FrontendPort /* fp */,
+    BackendSourceIp /* bi */, BackendSourcePort /* bp */,
+    ServerIp /* si */, ServerPort /* sp */,
+    FrontendName /* f */, FrontendNameTransport /* ft */,
+    BackendName /* b */, ServerName /* s */,
+    ActiveConnections /* ac */, FrontendConnections /* fc */, BackendConnections /* bc */, ServerConnections /* sc */,
+    Retries /* rc */, ServerQueue /* sq */, BackendQueue /* bq */,
+    TimeHandshake /* Th */, TimeIdle /* Ti */, TimeRequest /* TR */, TimeClientRequest /* Tq */,
+    TimeQueue /* Tw */, TimeConnect /* Tc */, TimeResponse /* Tr */, TimeDownload /* Td */,
+    TimeActive /* Ta */, TimeTotal /* Tt */, TimeUser /* Tu */,
+    AcceptDate /* t */, AcceptDateGmt /* T */, AcceptDateLocal /* Tl */, AcceptTimestamp /* Ts */, Milliseconds /* ms */,
+    RequestDate /* tr */, RequestDateGmt /* trg */, RequestDateLocal /* trl */,
+    TerminationState /* ts */, TerminationStateCookie /* tsc */,
+    RequestCounter /* rt */, LogCounter /* lc */, Hostname /* H */, Pid /* pid */, UniqueId /* ID */,
+    // HTTP ones: '-' or -1 in TCP, as HAProxy prints them.
+    StatusCode /* ST */, CapturedRequestCookie /* CC */, CapturedResponseCookie /* CS */,
+    CapturedRequestHeaders /* hr */, CapturedResponseHeaders /* hs */, RequestLine /* r */,
+    HttpMethod /* HM */, HttpUri /* HU */, HttpPath /* HP */, HttpPathOnly /* HPO */, HttpQuery /* HQ */, HttpVersion /* HV */,
+    SslCiphers /* sslc */, SslVersion /* sslv */,
+}
