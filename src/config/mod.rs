@@ -4,7 +4,11 @@
 //! resolved, cross-checked [`model`].
 
 pub mod diagnostics;
+pub mod environment;
+pub mod keywords;
 pub mod lex;
 pub mod model;
 mod model_check;
 mod model_log;
+pub mod preprocess;
+pub mod source;
