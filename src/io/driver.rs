@@ -177,6 +177,10 @@ pub trait Driver {
     /// How many bytes an empty pipe of the pool can hold.
     fn pipe_capacity_bytes(&self) -> usize;
 
+    /// The waker writes from other threads, whose descriptor tables are not this thread's (each worker has called
+    /// `unshare(CLONE_FILES)`): its eventfd has to be opened by the control thread *before* the worker unshares and handed
+    /// to the backend's constructor, so that its number means the same eventfd in every table. A backend never closes it.
+    ///
     /// Makes an eventfd-like waker for this driver's thread; other threads call [`Waker::wake`], and `wait` then
     /// delivers one completion under `token` (any number of wakes may fold into one; `more == true`).
     fn waker(&mut self, token: Token) -> io::Result<Waker>;
