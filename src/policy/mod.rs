@@ -1,1 +1,3 @@
-//! (being written)
+//! Facts in, choice out: no I/O, no clocks.
+
+pub mod state_log;

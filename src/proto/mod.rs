@@ -1,1 +1,3 @@
-//! (being written)
+//! Bytes to meaning and back, pure: no sockets, no time, no configuration.
+
+pub mod http1;

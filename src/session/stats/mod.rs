@@ -1,0 +1,1 @@
+//! Statistics: the figures of every frontend, listener, backend and server as a page, CSV, JSON or typed lines.
