@@ -3,6 +3,7 @@
 //! Nothing on the data path takes a lock. [`Shared::administration`] is a lock for whoever changes health, weights or
 //! administrative states (checks, runtime socket, stats page): such changes are rare and must not interleave.
 
+pub mod averages;
 pub mod counters;
 pub mod mailbox;
 pub mod rate;
@@ -91,6 +92,8 @@ pub struct ProxyState {
     pub down_transitions: AtomicU32,
     /// Wall clock seconds of the last session, 0 = never.
     pub last_session_wall_s: AtomicU64,
+    /// Recorded by the worker when a session to a server of this backend ends.
+    pub session_times: averages::SessionTimes,
 }
 
 /// Values of [`ProxyState::frontend_status`].

@@ -88,6 +88,8 @@ pub struct ServerState {
     pub session_rate: super::rate::Rate,
     /// Wall clock seconds of the last session, 0 = never.
     pub last_session_wall_s: AtomicU64,
+    /// Recorded by the worker when a session to this server ends.
+    pub session_times: super::averages::SessionTimes,
 
     // Changed with the administration lock held:
     /// A [`RunState`] number.
