@@ -1,0 +1,9 @@
+//! The whole binary, from outside: real sockets, real MQTT brokers, real signals.
+//!
+//! Most tests run three times: on Ringway's io_uring engine, on its epoll engine, and on HAProxy itself, which
+//! proves that the test asks for what HAProxy does and not for what we believe it does.
+
+#[macro_use]
+mod support;
+
+mod tcp;
