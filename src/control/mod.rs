@@ -1,1 +1,6 @@
-//! (being written)
+//! The control thread: what the process is told (options, signals, runtime socket) and what it tells (messages, pid
+//! file, service manager). It starts the workers and ends them; no proxied byte passes here.
+
+pub mod command_line;
+pub mod limits;
+pub mod messages;
