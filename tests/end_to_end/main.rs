@@ -6,4 +6,6 @@
 #[macro_use]
 mod support;
 
+mod mqtt;
 mod tcp;
+mod tutorial;

@@ -6,6 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub mod client;
+pub mod mosquitto;
+pub mod mqtt;
 pub mod origin;
 pub mod ports;
 pub mod proxy;
@@ -13,10 +15,10 @@ pub mod stats;
 pub mod syslog;
 
 pub use client::*;
+pub use mosquitto::Broker;
 pub use origin::Origin;
 pub use proxy::{Flavour, Running, Setup};
-pub use stats::Table;
-pub use syslog::{Syslog, TcpLog};
+pub use syslog::Syslog;
 
 /// Runs a test's body and fails the test once it has taken longer than `seconds`, so that a hang in the proxy
 /// costs one test and not the whole run.
