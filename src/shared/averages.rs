@@ -55,7 +55,9 @@ impl SessionTimes {
         self.total.record(total_ms);
     }
     pub fn clear_maxima(&self) {
-        [&self.queue, &self.connect, &self.response, &self.total].map(SlidingMean::clear_maximum);
+        for mean in [&self.queue, &self.connect, &self.response, &self.total] {
+            mean.clear_maximum();
+        }
     }
 }
 
