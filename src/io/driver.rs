@@ -1,15 +1,16 @@
 //! The driver contract.
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+
+pub use crate::sys::address::SocketAddress;
+pub use crate::sys::socket_option::SocketOption;
 
 /// An open socket (or eventfd) of the driver's thread. Plain number: closing is [`Driver::close`]'s, nobody else's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Socket(pub i32);
 
 /// Names an armed operation; comes back with its completions. The driver gives it no meaning. The caller must not
-/// have two operations armed under the same token. `Token(u64::MAX)` and down to `u64::MAX - 15` are the driver's own.
+/// have two operations armed under the same token. Tokens whose top byte is 0xff are the driver's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub u64);
 
@@ -64,41 +65,6 @@ pub enum DriverKind {
     IoUring,
     Epoll,
     Simulated,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum SocketAddress {
-    Ip(SocketAddr),
-    Unix(PathBuf),
-    /// Abstract name, without the leading NUL.
-    Abstract(Vec<u8>),
-    /// An unnamed unix peer, or unknown.
-    Unnamed,
-}
-
-/// Set with [`Driver::set_option`]; durations in the unit named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketOption {
-    NoDelay(bool),
-    Keepalive(bool),
-    KeepaliveCount(u32),
-    KeepaliveIdleSeconds(u32),
-    KeepaliveIntervalSeconds(u32),
-    /// TCP_USER_TIMEOUT
-    UserTimeoutMs(u32),
-    /// TCP_QUICKACK
-    QuickAck(bool),
-    /// SO_LINGER on with 0: close sends RST.
-    LingerZero,
-    ReceiveBufferBytes(u32),
-    SendBufferBytes(u32),
-    /// Bind before connect. With port 0: IP_BIND_ADDRESS_NO_PORT first.
-    BindSource(SocketAddr),
-    BindToDevice(String),
-    Transparent,
-    OobInline,
-    FastOpenConnect,
-    Mark(u32),
 }
 
 /// See the module's text. All calls are non-blocking but [`Driver::wait`].

@@ -5,8 +5,10 @@
 //! A driver belongs to one thread. It owns every byte that the kernel may write; callers hold [`BufferId`]s.
 
 pub mod driver;
+pub mod settings;
 
 pub use driver::{
     BufferClass, BufferId, Completion, Driver, DriverKind, Moment, PipeId, Socket, SocketAddress, SocketOption, Token,
     Waker,
 };
+pub use settings::{DriverSettings, WakeEvent};
