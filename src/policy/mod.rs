@@ -1,3 +1,5 @@
 //! Facts in, choice out: no I/O, no clocks.
 
+pub mod assign;
+pub mod balance;
 pub mod state_log;

@@ -6,7 +6,9 @@
 pub mod averages;
 pub mod counters;
 pub mod mailbox;
+pub mod queue;
 pub mod rate;
+pub mod schedule;
 pub mod server;
 
 use crate::config::model::{Config, ListenerId, ProxyId, ServerId};
@@ -83,6 +85,10 @@ pub struct ProxyState {
     /// Connections waiting in the backend's own queue (`%bq`; qcur of BACKEND adds the servers').
     pub queued: AtomicU32,
     pub queued_max: AtomicU32,
+    /// The waiting connections themselves; [`ProxyState::queued`] is their number.
+    pub queue: queue::WaitQueue,
+    /// What the balancer keeps between choices.
+    pub balance: schedule::BalanceState,
     /// Usable active and backup servers now (act, bck).
     pub active_servers: AtomicU32,
     pub backup_servers: AtomicU32,

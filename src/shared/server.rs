@@ -83,6 +83,8 @@ pub struct ServerState {
     /// Waiting in this server's own queue: `%sq`, qcur.
     pub queued: AtomicU32,
     pub queued_max: AtomicU32,
+    /// The waiting connections themselves; [`ServerState::queued`] is their number.
+    pub queue: super::queue::WaitQueue,
     /// leastconn breaks ties by who changed longest ago.
     pub moved_sequence: AtomicU64,
     pub session_rate: super::rate::Rate,

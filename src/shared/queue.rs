@@ -1,0 +1,123 @@
+//! Connections that wait for a server slot, first come first served, whichever worker they belong to.
+//!
+//! A lock-free ordered map rather than a plain queue: a connection that gives up (queue timeout, client gone) leaves
+//! from the middle at once, so that a server that stays full for hours does not collect the dead. Whoever removes an
+//! entry owns its fate, and removal succeeds for exactly one: either the one who grants a slot or the one who leaves.
+
+use super::mailbox::Waiter;
+use crossbeam_skiplist::SkipMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// One waiting connection, shared by its queue and its ticket.
+#[derive(Debug)]
+pub struct Waiting {
+    pub waiter: Waiter,
+    /// The queue's [`WaitQueue::granted`] when this one came.
+    granted_before: u64,
+    /// How many of those ahead were served while this one waited: `%sq` or `%bq`. Set by the one who grants.
+    position: AtomicU32,
+}
+
+impl Waiting {
+    /// Connections that were served before this one while it waited; 0 until it was granted a slot.
+    pub fn position(&self) -> u32 {
+        self.position.load(Ordering::Relaxed)
+    }
+}
+
+/// See the module's text. The key is the order of arrival in the whole backend, so that the heads of a server's queue
+/// and of its backend's queue can be compared.
+#[derive(Default)]
+pub struct WaitQueue {
+    entries: SkipMap<u64, Arc<Waiting>>,
+    granted: AtomicU64,
+}
+
+impl WaitQueue {
+    /// Appends `waiter` under `sequence`, which must grow from call to call and be used once.
+    pub fn push(&self, sequence: u64, waiter: Waiter) -> Arc<Waiting> {
+        let waiting = Arc::new(Waiting {
+            waiter,
+            granted_before: self.granted.load(Ordering::Relaxed),
+            position: AtomicU32::new(0),
+        });
+        self.entries.insert(sequence, waiting.clone());
+        waiting
+    }
+
+    /// The arrival order of whoever is first.
+    pub fn first(&self) -> Option<u64> {
+        self.entries.front().map(|entry| *entry.key())
+    }
+
+    /// Removes the first because it gets a slot; fixes its position.
+    pub fn pop_granted(&self) -> Option<Arc<Waiting>> {
+        let waiting = self.entries.pop_front()?.value().clone();
+        let before = self.granted.fetch_add(1, Ordering::Relaxed);
+        waiting
+            .position
+            .store(before.saturating_sub(waiting.granted_before).min(u32::MAX as u64) as u32, Ordering::Relaxed);
+        Some(waiting)
+    }
+
+    /// Removes the first without a slot, to make it choose again.
+    pub fn pop_evicted(&self) -> Option<Arc<Waiting>> {
+        Some(self.entries.pop_front()?.value().clone())
+    }
+
+    /// Leaves. False: somebody removed it before.
+    pub fn remove(&self, sequence: u64) -> bool {
+        self.entries.remove(&sequence).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiter(slot: u32) -> Waiter {
+        Waiter { worker: 0, slot, generation: 1 }
+    }
+
+    #[test]
+    fn serves_in_order_and_counts_those_ahead() {
+        let queue = WaitQueue::default();
+        let tickets: Vec<_> = (0..4).map(|slot| queue.push(u64::from(slot), waiter(slot))).collect();
+        assert!(queue.remove(1), "the second gives up");
+        assert!(!queue.remove(1));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop_granted()).map(|waiting| waiting.waiter.slot).collect();
+        assert_eq!(order, [0, 2, 3]);
+        let positions: Vec<_> = tickets.iter().map(|waiting| waiting.position()).collect();
+        assert_eq!(positions, [0, 0, 1, 2], "who gave up was not served, so it does not count");
+        assert_eq!(queue.first(), None);
+    }
+
+    #[test]
+    fn a_removal_has_one_winner_among_threads() {
+        let queue = WaitQueue::default();
+        let (granted, left) = (AtomicU64::new(0), AtomicU64::new(0));
+        let total = 20_000;
+        for sequence in 0..total {
+            queue.push(sequence, waiter(sequence as u32));
+        }
+        std::thread::scope(|scope| {
+            for thread in 0..2 {
+                let (queue, granted, left) = (&queue, &granted, &left);
+                scope.spawn(move || {
+                    while queue.pop_granted().is_some() {
+                        granted.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+                scope.spawn(move || {
+                    for sequence in (thread..total).rev().step_by(3) {
+                        if queue.remove(sequence) {
+                            left.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(granted.into_inner() + left.into_inner(), total);
+    }
+}
