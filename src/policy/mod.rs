@@ -2,4 +2,5 @@
 
 pub mod assign;
 pub mod balance;
+pub mod health;
 pub mod state_log;

@@ -37,6 +37,10 @@ pub enum Message {
     ResumeListener {
         listener: ListenerId,
     },
+    /// For the control thread: `observe` saw too many errors, the server's next check is due after `fastinter`.
+    CheckSoon {
+        server: ServerId,
+    },
     /// Room again under a limit that made the worker stop accepting.
     LimitLifted,
     /// SIGUSR1: close listeners, serve what is there.

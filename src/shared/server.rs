@@ -26,7 +26,8 @@ pub mod admin {
     pub const INHERITED_DRAIN: u8 = 0x10;
     /// The address could not be resolved.
     pub const RESOLUTION_MAINT: u8 = 0x20;
-    pub const MAINT: u8 = FORCED_MAINT | INHERITED_MAINT | CONFIGURED_MAINT | RESOLUTION_MAINT;
+    /// `CONFIGURED_MAINT` only remembers where a forced maintenance came from, as in HAProxy.
+    pub const MAINT: u8 = FORCED_MAINT | INHERITED_MAINT | RESOLUTION_MAINT;
     pub const DRAIN: u8 = FORCED_DRAIN | INHERITED_DRAIN;
 }
 
@@ -140,7 +141,10 @@ impl ServerState {
         state.last_change_us.store(now_us, Ordering::Relaxed);
         state.run_state.store(RunState::Running as u8, Ordering::Relaxed);
         if server.disabled {
-            state.admin_state.store(admin::CONFIGURED_MAINT, Ordering::Relaxed);
+            state.admin_state.store(admin::FORCED_MAINT | admin::CONFIGURED_MAINT, Ordering::Relaxed);
+            state.run_state.store(RunState::Stopped as u8, Ordering::Relaxed);
+        } else if server.address.is_none() {
+            state.admin_state.store(admin::RESOLUTION_MAINT, Ordering::Relaxed);
             state.run_state.store(RunState::Stopped as u8, Ordering::Relaxed);
         }
         if let Some(check) = &server.check {
@@ -166,7 +170,7 @@ impl ServerState {
     /// May take new connections: up and neither in maintenance nor draining. (HAProxy's srv_currently_usable with a
     /// non-zero weight.)
     pub fn is_usable(&self) -> bool {
-        self.run_state.load(Ordering::Relaxed) != RunState::Stopped as u8
+        matches!(self.run_state(), RunState::Starting | RunState::Running)
             && self.admin_state() & (admin::MAINT | admin::DRAIN) == 0
             && self.effective_weight.load(Ordering::Relaxed) != 0
     }
