@@ -2,5 +2,12 @@
 //! file, service manager). It starts the workers and ends them; no proxied byte passes here.
 
 pub mod command_line;
+pub mod descriptors;
 pub mod limits;
 pub mod messages;
+pub mod notify;
+pub mod pidfile;
+pub mod privileges;
+pub mod state_lines;
+pub mod stop;
+pub mod supervision;
