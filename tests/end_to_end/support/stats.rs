@@ -35,7 +35,25 @@ pub fn http(address: SocketAddr, request: &str) -> Answer {
     let text = String::from_utf8(bytes).expect("text");
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{head}"));
-    Answer { status, head: head.to_string(), body: body.to_string() }
+    let answer = Answer { status, head: head.to_string(), body: body.to_string() };
+    match answer.header("transfer-encoding") {
+        Some("chunked") => Answer { body: unchunk(body), ..answer },
+        _ => answer,
+    }
+}
+
+/// A chunked body's text (RFC 9112 section 7.1).
+fn unchunk(mut body: &str) -> String {
+    let mut text = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("a chunk's size: {size:?}"));
+        if size == 0 {
+            break;
+        }
+        text.push_str(&rest[..size]);
+        body = rest[size..].strip_prefix("\r\n").expect("the chunk's end");
+    }
+    text
 }
 
 pub fn get(address: SocketAddr, path: &str) -> Answer {
