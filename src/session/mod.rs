@@ -1,6 +1,7 @@
-//! Sans-IO machines: events and bytes in, bytes and verdicts out. No sockets, no clocks.
+//! Machines: one event in, one transition. They use the driver contract (`io::driver`), never a backend, a clock or
+//! a thread: `now` is an argument.
 
-pub mod local_context;
-pub mod local_http;
-pub mod runtime;
-pub mod stats;
+pub mod relay;
+pub mod segments;
+pub mod termination;
+pub mod token;

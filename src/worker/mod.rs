@@ -1,1 +1,3 @@
-//! (being written)
+//! Where the driver meets the sessions: one event loop per core.
+
+pub mod timer;
