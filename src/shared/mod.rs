@@ -55,6 +55,8 @@ pub struct ProcessState {
     pub pipes_used: AtomicU32,
     pub pipes_free: AtomicU32,
     pub dropped_logs: AtomicU64,
+    /// Bit n % 64: worker n has connections that wait for room, or has stopped accepting for want of it.
+    pub workers_waiting: AtomicU64,
     /// Soft stop under way (SIGUSR1).
     pub stopping: AtomicBool,
     /// Wall clock at start, microseconds since the Unix epoch.

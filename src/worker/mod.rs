@@ -1,3 +1,232 @@
 //! Where the driver meets the sessions: one event loop per core.
+//!
+//! A worker owns its driver, its listeners and its sessions; with other threads it shares only [`Shared`]'s atomics
+//! and its mailbox.
 
+mod accept;
+mod events;
+mod idle;
+pub mod log_sink;
+mod mail;
+mod room;
+mod session_log;
+mod slots;
 pub mod timer;
+
+use crate::config::model::ListenerId;
+use crate::io::{Completion, Driver, Socket};
+use crate::policy::state_log::StateLog;
+use crate::session::surroundings::Surroundings;
+use crate::session::token::{Operation, SlotKey};
+use crate::shared::Shared;
+use crate::shared::mailbox::Message;
+use accept::Acceptor;
+use idle::IdleMeter;
+use log_sink::LogSink;
+use room::Parked;
+use slots::Slots;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use timer::TimerWheel;
+
+/// What a worker is made of.
+pub struct Setup {
+    /// Counted from 0.
+    pub number: u16,
+    pub shared: Arc<Shared>,
+    /// Its own listening sockets, non-blocking.
+    pub listeners: Vec<(ListenerId, Socket)>,
+    pub log_sink: LogSink,
+    /// How many client connections this worker's descriptors can carry.
+    pub connections_max: u32,
+    pub hostname: String,
+}
+
+/// One worker; see the module's text.
+pub struct Worker<D: Driver> {
+    core: Core<D>,
+    slots: Slots,
+    timers: TimerWheel,
+    acceptors: Vec<Acceptor>,
+    parked: VecDeque<Parked>,
+    /// When accepting is tried again after a shortage, monotonic microseconds.
+    accept_again_us: Option<u64>,
+    shortage_reported_us: Option<u64>,
+    connections_max: u32,
+    idle: IdleMeter,
+    stage: Stage,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Listeners closed, sessions are let finish.
+    Draining,
+    /// Everything is being closed.
+    Closing,
+}
+
+/// What sessions are given, apart from themselves.
+struct Core<D> {
+    driver: D,
+    shared: Rc<Arc<Shared>>,
+    number: u16,
+    state_logs: Vec<StateLog>,
+    log: LogSink,
+    hostname: String,
+    pid: u32,
+}
+
+impl<D: Driver> Core<D> {
+    fn surroundings(&mut self, key: SlotKey) -> Surroundings<'_, D> {
+        Surroundings {
+            now: self.driver.now(),
+            driver: &mut self.driver,
+            shared: &self.shared,
+            worker: self.number,
+            key,
+            state_logs: &mut self.state_logs,
+        }
+    }
+
+    fn now_us(&self) -> u64 {
+        self.driver.now().monotonic_us
+    }
+}
+
+const MAILBOX: SlotKey = SlotKey { slot: 0, generation: 0 };
+
+/// Runs a worker until [`Message::HardStop`], or until [`Message::SoftStop`] and the end of its last session.
+/// An error is one of the driver itself: the worker cannot go on.
+pub fn run<D: Driver>(driver: D, setup: Setup) -> io::Result<()> {
+    let mut worker = Worker::new(driver, setup)?;
+    let mut completions = Vec::with_capacity(1024);
+    while worker.turn(&mut completions)? {}
+    Ok(())
+}
+
+impl<D: Driver> Worker<D> {
+    /// Attaches the mailbox and begins to accept.
+    pub fn new(mut driver: D, setup: Setup) -> io::Result<Self> {
+        let waker = driver.waker(MAILBOX.token(Operation::Mailbox))?;
+        let now = driver.refresh_now();
+        setup.shared.workers[setup.number as usize].mailbox.attach(waker);
+        let mut worker = Worker {
+            timers: TimerWheel::new(now.monotonic_us / 1000),
+            slots: Slots::default(),
+            acceptors: setup.listeners.into_iter().map(|(id, socket)| Acceptor::new(id, socket)).collect(),
+            parked: VecDeque::new(),
+            accept_again_us: None,
+            shortage_reported_us: None,
+            connections_max: setup.connections_max,
+            idle: IdleMeter::new(now.monotonic_us),
+            stage: Stage::Serving,
+            core: Core {
+                driver,
+                shared: Rc::new(setup.shared),
+                number: setup.number,
+                state_logs: Vec::new(),
+                log: setup.log_sink,
+                hostname: setup.hostname,
+                pid: std::process::id(),
+            },
+        };
+        worker.arm_acceptors();
+        // What was sent before the waker was there.
+        worker.read_mailbox();
+        Ok(worker)
+    }
+
+    /// How many sessions there are, closing ones included.
+    pub fn sessions(&self) -> u32 {
+        self.slots.used()
+    }
+
+    /// The driver, for a simulation that moves its world between turns.
+    pub fn driver(&mut self) -> &mut D {
+        &mut self.core.driver
+    }
+
+    /// Waits once and handles what came. `false`: the worker has finished.
+    pub fn turn(&mut self, completions: &mut Vec<Completion>) -> io::Result<bool> {
+        self.write_state_logs();
+        self.core.log.flush();
+        if self.stage != Stage::Serving && self.is_done() {
+            return Ok(false);
+        }
+        let timeout_us = self.timeout_us();
+        completions.clear();
+        self.idle.sleep(self.core.driver.refresh_now().monotonic_us);
+        self.core.driver.wait(timeout_us, completions)?;
+        let now_us = self.core.now_us();
+        if let Some(percent) = self.idle.wake(now_us) {
+            let state = &self.core.shared.workers[self.core.number as usize];
+            state.idle_percent.store(percent, std::sync::atomic::Ordering::Relaxed);
+        }
+        for completion in completions.iter() {
+            self.dispatch(completion);
+        }
+        self.fire_timers(now_us);
+        Ok(true)
+    }
+
+    fn timeout_us(&self) -> Option<u64> {
+        let now_us = self.core.now_us();
+        let timer_us = self.timers.next_ms().map(|ms| ms.saturating_mul(1000));
+        let next_us = match (timer_us, self.accept_again_us) {
+            (Some(timer_us), Some(accept_us)) => Some(timer_us.min(accept_us)),
+            (timer_us, accept_us) => timer_us.or(accept_us),
+        };
+        next_us.map(|next_us| next_us.saturating_sub(now_us))
+    }
+
+    fn is_done(&self) -> bool {
+        self.slots.used() == 0 && self.parked.is_empty() && self.acceptors.iter().all(|acceptor| !acceptor.is_armed())
+    }
+
+    fn dispatch(&mut self, completion: &Completion) {
+        let Some((key, operation)) = SlotKey::parse(completion.token) else { return };
+        match operation {
+            Operation::Mailbox => self.read_mailbox(),
+            Operation::Accept => self.accepted(key.slot as usize, completion),
+            _ => self.session_event(key, operation, completion),
+        }
+    }
+
+    fn read_mailbox(&mut self) {
+        while let Some(message) = self.core.shared.clone().workers[self.core.number as usize].mailbox.take() {
+            self.handle_message(message);
+        }
+    }
+
+    fn fire_timers(&mut self, now_us: u64) {
+        let mut due = Vec::new();
+        self.timers.expire(now_us / 1000, |slot| due.push(slot));
+        for slot in due {
+            if let Some(key) = self.slots.key_of(slot) {
+                self.timer_event(key);
+            }
+        }
+        if self.accept_again_us.is_some_and(|at_us| at_us <= now_us) {
+            self.accept_again_us = None;
+            self.room_freed();
+        }
+    }
+
+    fn write_state_logs(&mut self) {
+        for log in std::mem::take(&mut self.core.state_logs) {
+            session_log::write_state(&mut self.core, &log);
+        }
+    }
+
+    fn send_to_all(&self, message: &Message) {
+        for (number, worker) in self.core.shared.workers.iter().enumerate() {
+            if number != self.core.number as usize {
+                worker.mailbox.send(message.clone());
+            }
+        }
+    }
+}

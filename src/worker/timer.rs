@@ -69,15 +69,16 @@ impl TimerWheel {
 
     fn place(&mut self, slot: u32) {
         let deadline_ms = self.links[slot as usize].deadline_ms.max(self.now_ms + 1);
-        // The level is that of the highest digit in which deadline and now differ: below it the wheel turns over first.
-        let differing = deadline_ms ^ self.now_ms;
-        let level = ((63 - differing.leading_zeros()) / LEVEL_BITS).min(LEVELS as u32 - 1) as usize;
-        let index = if level == LEVELS - 1 && differing >> (LEVEL_BITS * LEVELS as u32) != 0 {
-            // Further than the wheel reaches: the last slot before the present one, to be placed again then.
-            ((self.now_ms >> (LEVEL_BITS * level as u32)) as usize + SLOTS - 1) % SLOTS
+        let delay_ms = deadline_ms - self.now_ms;
+        let level = (63 - delay_ms.leading_zeros()) / LEVEL_BITS;
+        let (level, position) = if level < LEVELS as u32 {
+            (level, deadline_ms >> (LEVEL_BITS * level))
         } else {
-            (deadline_ms >> (LEVEL_BITS * level as u32)) as usize % SLOTS
+            // Further than the wheel reaches: as far as it does, to be placed again then.
+            let last = LEVELS as u32 - 1;
+            (last, (self.now_ms >> (LEVEL_BITS * last)) + SLOTS as u64 - 1)
         };
+        let (level, index) = (level as usize, position as usize % SLOTS);
         let bucket = level * SLOTS + index;
         let head = std::mem::replace(&mut self.heads[bucket], slot);
         self.occupied[level] |= 1 << index;

@@ -1,0 +1,353 @@
+//! A TCP session: accepted, given a server, connected, relayed, over.
+//!
+//! This file has the life of the session and its events; `tcp_connect` gets it to a server; `tcp_deadline` knows what
+//! it waits for and how long; `tcp_facts` tells the log about it.
+
+use super::relay::{Flow, Relay, RelayError};
+use super::surroundings::Surroundings;
+use super::termination::{Cause, Phase, Termination};
+use super::token::{Direction, Operation};
+use crate::config::model::{ListenerId, ProxyId, ServerId, SpliceSettings};
+use crate::io::{Completion, Driver, Socket, SocketOption};
+use crate::policy::assign::{Lease, Ticket};
+use crate::shared::mailbox::SessionKill;
+use std::net::SocketAddr;
+
+pub(super) const NO_SOCKET: Socket = Socket(-1);
+
+/// What the session is doing.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Waiting for a server's slot.
+    Queued(Ticket),
+    /// connect() under way.
+    Connecting,
+    /// The connect timed out: its cancellation is awaited before the next attempt.
+    Abandoning,
+    /// Waiting before the next attempt on the same server (HAProxy's turn-around).
+    TurnAround,
+    Established,
+    /// Over; operations in flight are awaited.
+    Closing,
+}
+
+/// What the slot does after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Continue,
+    /// The session is over: [`TcpSession::termination`] is set.
+    Over,
+}
+
+/// Who is connected, as far as anybody will ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// Nobody will: no log, no source hash.
+    NotAsked,
+    Ip(SocketAddr),
+    Unix,
+}
+
+/// What an accepted connection starts with.
+#[derive(Debug)]
+pub struct Accepted {
+    pub client: Socket,
+    pub address: ClientAddress,
+    pub listener: ListenerId,
+    pub frontend: ProxyId,
+    /// The accept's time: monotonic and wall clock, microseconds.
+    pub monotonic_us: u64,
+    pub wall_us: u64,
+}
+
+/// One client connection in TCP mode. Kept small: there may be a million idle ones.
+#[derive(Debug)]
+pub struct TcpSession {
+    pub(super) state: State,
+    pub(super) accepted: Accepted,
+    pub(super) backend: Option<ProxyId>,
+    pub(super) server: Socket,
+    /// The server whose slot is held, from assignment to the end.
+    pub(super) lease: Option<Lease>,
+    /// The last server chosen, also after its lease is gone: for the log.
+    pub(super) chosen: Option<ServerId>,
+    pub(super) request: Relay,
+    pub(super) response: Relay,
+    pub(super) connect_armed: bool,
+    pub(super) termination: Option<Termination>,
+    pub(super) retries: u16,
+    pub(super) redispatched: bool,
+    /// Milliseconds after the accept; -1 = not reached.
+    pub(super) queued_ms: i32,
+    pub(super) connected_ms: i32,
+    pub(super) queue_position: u32,
+    /// When the present wait (queue, connect, turn-around) began, and the last activity of each side.
+    pub(super) since_us: u64,
+    pub(super) client_active_us: u64,
+    pub(super) server_active_us: u64,
+    /// What is waited for has changed: the slot's timer is to be set again.
+    pub(super) deadline_changed: bool,
+    /// Bytes already added to the counters (`option contstats`).
+    pub(super) booked_request: u64,
+    pub(super) booked_response: u64,
+}
+
+impl TcpSession {
+    /// A session for an accepted connection; [`TcpSession::begin`] sets it going.
+    pub fn new(accepted: Accepted, backend: Option<ProxyId>, splice: SpliceSettings) -> Self {
+        TcpSession {
+            state: State::TurnAround,
+            backend,
+            server: NO_SOCKET,
+            lease: None,
+            chosen: None,
+            request: Relay::new(splice.request),
+            response: Relay::new(splice.response),
+            connect_armed: false,
+            termination: None,
+            retries: 0,
+            redispatched: false,
+            queued_ms: -1,
+            connected_ms: -1,
+            queue_position: 0,
+            since_us: accepted.monotonic_us,
+            client_active_us: accepted.monotonic_us,
+            server_active_us: accepted.monotonic_us,
+            deadline_changed: true,
+            booked_request: 0,
+            booked_response: 0,
+            accepted,
+        }
+    }
+
+    /// Set once the session is over.
+    pub fn termination(&self) -> Option<Termination> {
+        self.termination
+    }
+    pub fn frontend(&self) -> ProxyId {
+        self.accepted.frontend
+    }
+    pub fn listener(&self) -> ListenerId {
+        self.accepted.listener
+    }
+    pub fn backend(&self) -> Option<ProxyId> {
+        self.backend
+    }
+    pub fn client(&self) -> Socket {
+        self.accepted.client
+    }
+    /// The server whose slot this session holds.
+    pub fn server_in_use(&self) -> Option<ServerId> {
+        self.lease.as_ref().map(|lease| lease.server())
+    }
+
+    /// Starts to listen to the client and to look for a server.
+    pub fn begin<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
+        let mut wire = around.wire(Direction::Request, self.accepted.client, self.server);
+        self.request.start_receiving(&mut wire);
+        self.choose_server(around, None, None)
+    }
+
+    /// An operation of this session completed.
+    pub fn completed<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        operation: Operation,
+        completion: &Completion,
+    ) -> Step {
+        if matches!(self.state, State::Closing) {
+            self.settle(around, operation, completion);
+            return Step::Continue;
+        }
+        let direction = match operation {
+            Operation::Receive(direction)
+            | Operation::Send(direction)
+            | Operation::Readable(direction)
+            | Operation::Writable(direction) => direction,
+            Operation::Connect => {
+                self.connect_armed = false;
+                return self.connect_completed(around, completion.result);
+            }
+            Operation::Accept | Operation::Mailbox => return Step::Continue,
+        };
+        self.note_activity(around.now.monotonic_us, operation, completion);
+        let (client, server) = (self.accepted.client, self.server);
+        let relay = match direction {
+            Direction::Request => &mut self.request,
+            Direction::Response => &mut self.response,
+        };
+        let mut wire = around.wire(direction, client, server);
+        let flow = match operation {
+            Operation::Receive(_) => relay.received(&mut wire, completion),
+            Operation::Send(_) => relay.sent(&mut wire, completion.result),
+            Operation::Readable(_) => relay.readable(&mut wire, completion.result),
+            _ => relay.writable(&mut wire, completion.result),
+        };
+        self.deadline_changed |= completion.result == 0;
+        self.flowed(around, direction, flow)
+    }
+
+    /// The slot's timer is used up: it must be set again.
+    pub fn expect_deadline(&mut self) {
+        self.deadline_changed = true;
+    }
+
+    /// True once after each change of what is waited for.
+    pub fn take_deadline_changed(&mut self) -> bool {
+        std::mem::take(&mut self.deadline_changed)
+    }
+
+    /// Acts on what a relay reports.
+    pub(super) fn flowed<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        direction: Direction,
+        flow: Result<Flow, RelayError>,
+    ) -> Step {
+        match flow {
+            Ok(Flow::Running) => {
+                if !matches!(self.state, State::Established) && self.request.end_of_stream() {
+                    return self.client_left_early(around);
+                }
+                Step::Continue
+            }
+            Ok(Flow::Ended) => {
+                self.deadline_changed = true;
+                if self.request.ended() && self.response.ended() {
+                    return self.over(around, Termination::NORMAL);
+                }
+                let to = match direction {
+                    Direction::Request => self.server,
+                    Direction::Response => self.accepted.client,
+                };
+                around.driver.shutdown_write(to);
+                Step::Continue
+            }
+            Err(error) => {
+                let client_failed =
+                    matches!((direction, error), (Direction::Request, RelayError::From(_)))
+                        || matches!((direction, error), (Direction::Response, RelayError::To(_)));
+                self.peer_failed(around, client_failed)
+            }
+        }
+    }
+
+    /// One side reset the connection: the other side gets a reset too.
+    fn peer_failed<D: Driver>(&mut self, around: &mut Surroundings<D>, client_failed: bool) -> Step {
+        let other = if client_failed { self.server } else { self.accepted.client };
+        if other != NO_SOCKET {
+            let _ = around.driver.set_option(other, &SocketOption::LingerZero);
+        }
+        let cause = if client_failed { Cause::Client } else { Cause::Server };
+        let phase = self.phase();
+        self.count_abort(around, client_failed);
+        self.over(around, Termination::new(cause, phase))
+    }
+
+    fn count_abort<D: Driver>(&self, around: &Surroundings<D>, by_client: bool) {
+        if let Some(backend) = self.backend {
+            let counters = around.proxy_counters(backend);
+            if by_client { counters.backend_client_aborts.increment() } else { counters.backend_server_aborts.increment() }
+        }
+        if let Some(server) = self.server_in_use() {
+            let counters = around.server_counters(server);
+            if by_client { counters.client_aborts.increment() } else { counters.server_aborts.increment() }
+        }
+    }
+
+    /// The client sent its end of stream before there was a server. `option abortonclose` makes that an abort.
+    fn client_left_early<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
+        let abort = self.backend.is_some_and(|backend| around.config().proxy(backend).options.abortonclose);
+        if !abort {
+            return Step::Continue;
+        }
+        let phase = self.phase();
+        self.count_abort(around, true);
+        self.over(around, Termination::new(Cause::Client, phase))
+    }
+
+    /// The letter for what the session is doing now.
+    pub(super) fn phase(&self) -> Phase {
+        match self.state {
+            State::Queued(_) => Phase::Queue,
+            State::Connecting | State::Abandoning | State::TurnAround => Phase::Connect,
+            State::Established | State::Closing => Phase::Data,
+        }
+    }
+
+    fn note_activity(&mut self, now_us: u64, operation: Operation, completion: &Completion) {
+        if completion.result <= 0 {
+            return;
+        }
+        match operation {
+            Operation::Receive(Direction::Request) | Operation::Send(Direction::Response) => {
+                self.client_active_us = now_us
+            }
+            Operation::Receive(Direction::Response) | Operation::Send(Direction::Request) => {
+                self.server_active_us = now_us
+            }
+            // A splice step reads from one side and writes to the other.
+            _ => (self.client_active_us, self.server_active_us) = (now_us, now_us),
+        }
+    }
+
+    /// An administrator, or a server's change of state, ends the session.
+    pub fn kill<D: Driver>(&mut self, around: &mut Surroundings<D>, why: SessionKill) -> Step {
+        let cause = match why {
+            SessionKill::Down => Cause::Down,
+            SessionKill::Killed => Cause::Killed,
+            SessionKill::BackupReplaced => Cause::BackupReplaced,
+        };
+        let phase = self.phase();
+        self.over(around, Termination::new(cause, phase))
+    }
+
+    /// Ends the session: the server's slot is free at once, operations in flight are cancelled. The first end counts.
+    pub(super) fn over<D: Driver>(&mut self, around: &mut Surroundings<D>, termination: Termination) -> Step {
+        if matches!(self.state, State::Closing) {
+            return Step::Continue;
+        }
+        self.termination = Some(termination);
+        self.state = State::Closing; // drops a ticket
+        self.lease = None;
+        let (client, server) = (self.accepted.client, self.server);
+        self.request.cancel(&mut around.wire(Direction::Request, client, server));
+        self.response.cancel(&mut around.wire(Direction::Response, client, server));
+        if self.connect_armed {
+            around.driver.cancel(server, around.key.token(Operation::Connect));
+        }
+        Step::Over
+    }
+
+    /// While closing: books completions.
+    fn settle<D: Driver>(&mut self, around: &mut Surroundings<D>, operation: Operation, completion: &Completion) {
+        match operation {
+            Operation::Connect => self.connect_armed = false,
+            Operation::Receive(direction)
+            | Operation::Send(direction)
+            | Operation::Readable(direction)
+            | Operation::Writable(direction) => {
+                let relay = match direction {
+                    Direction::Request => &mut self.request,
+                    Direction::Response => &mut self.response,
+                };
+                relay.settle(around.driver, operation, completion);
+            }
+            Operation::Accept | Operation::Mailbox => {}
+        }
+    }
+
+    /// Nothing in flight: [`TcpSession::close`] may be called.
+    pub fn is_idle(&self) -> bool {
+        !self.connect_armed && self.request.is_idle() && self.response.is_idle()
+    }
+
+    /// Closes the sockets.
+    pub fn close<D: Driver>(&mut self, driver: &mut D) {
+        if self.server != NO_SOCKET {
+            driver.close(self.server);
+            self.server = NO_SOCKET;
+        }
+        driver.close(self.accepted.client);
+    }
+}

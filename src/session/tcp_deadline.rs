@@ -1,0 +1,94 @@
+//! What a TCP session waits for, and how long (configuration.txt section 4.2 `timeout …`).
+//!
+//! Activity only notes a time; the slot's timer asks here when it fires.
+
+use super::surroundings::Surroundings;
+use super::tcp::{State, Step, TcpSession};
+use super::termination::{Cause, Phase, Termination};
+use crate::config::model::Config;
+use crate::io::Driver;
+use std::time::Duration;
+
+/// HAProxy's turn-around delay before the same server is tried again.
+const TURN_AROUND: Duration = Duration::from_secs(1);
+/// How often `option contstats` brings the byte counters up to date.
+const CONTSTATS_US: u64 = 5_000_000;
+
+fn after(since_us: u64, timeout: Option<Duration>) -> Option<u64> {
+    timeout.map(|timeout| since_us.saturating_add(timeout.as_micros().min(u64::MAX as u128) as u64))
+}
+
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+impl TcpSession {
+    /// When the present wait is over, monotonic microseconds; `None`: never.
+    pub fn deadline_us(&self, config: &Config) -> Option<u64> {
+        let backend = self.backend.map(|backend| config.proxy(backend).timeouts).unwrap_or_default();
+        match self.state {
+            State::Queued(_) => after(self.since_us, backend.queue.or(backend.connect)),
+            State::Connecting => after(self.since_us, backend.connect),
+            State::TurnAround => after(self.since_us, Some(backend.connect.map_or(TURN_AROUND, |c| c.min(TURN_AROUND)))),
+            State::Abandoning | State::Closing => None,
+            State::Established => {
+                let both = earlier(self.client_deadline_us(config), self.server_deadline_us(config));
+                match config.proxy(self.accepted.frontend).options.contstats {
+                    true => earlier(both, Some(self.since_us + CONTSTATS_US)),
+                    false => both,
+                }
+            }
+        }
+    }
+
+    /// The client's inactivity: it owes us bytes, or does not take ours.
+    fn client_deadline_us(&self, config: &Config) -> Option<u64> {
+        if self.request.end_of_stream() && !self.response.has_pending() {
+            return None;
+        }
+        let timeouts = &config.proxy(self.accepted.frontend).timeouts;
+        let tunnel = self.backend.and_then(|backend| config.proxy(backend).timeouts.tunnel);
+        // Half-closed towards the client: client-fin, where it is set, replaces the others.
+        let half_closed = if self.response.ended() { timeouts.client_fin } else { None };
+        after(self.client_active_us, half_closed.or(tunnel).or(timeouts.client))
+    }
+
+    fn server_deadline_us(&self, config: &Config) -> Option<u64> {
+        if self.response.end_of_stream() && !self.request.has_pending() {
+            return None;
+        }
+        let timeouts = self.backend.map(|backend| config.proxy(backend).timeouts).unwrap_or_default();
+        let half_closed = if self.request.ended() { timeouts.server_fin } else { None };
+        after(self.server_active_us, half_closed.or(timeouts.tunnel).or(timeouts.server))
+    }
+
+    /// The slot's timer fired.
+    pub fn timer_fired<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
+        let now_us = around.now.monotonic_us;
+        let config = around.config().clone();
+        if self.deadline_us(&config).is_none_or(|deadline_us| deadline_us > now_us) {
+            return Step::Continue; // there was activity since it was set
+        }
+        match self.state {
+            State::Queued(_) => self.queue_timed_out(around),
+            State::Connecting => self.connect_timed_out(around),
+            State::TurnAround => self.try_again(around),
+            State::Abandoning | State::Closing => Step::Continue,
+            State::Established => {
+                let over = |deadline: Option<u64>| deadline.is_some_and(|deadline_us| deadline_us <= now_us);
+                if over(self.client_deadline_us(&config)) {
+                    self.over(around, Termination::new(Cause::ClientTimeout, Phase::Data))
+                } else if over(self.server_deadline_us(&config)) {
+                    self.over(around, Termination::new(Cause::ServerTimeout, Phase::Data))
+                } else {
+                    self.since_us = now_us;
+                    self.book_bytes(around);
+                    Step::Continue
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A session's events: what completed, what timed out, and the one place where a session ends.
+
+use super::slots::Tenant;
+use super::{Stage, Worker, session_log};
+use crate::io::{Completion, Driver};
+use crate::session::tcp::Step;
+use crate::session::token::{Operation, SlotKey};
+use std::sync::atomic::Ordering;
+
+impl<D: Driver> Worker<D> {
+    pub(super) fn session_event(&mut self, key: SlotKey, operation: Operation, completion: &Completion) {
+        let step = match self.slots.get(key) {
+            Some(Tenant::Tcp(session)) => {
+                session.completed(&mut self.core.surroundings(key), operation, completion)
+            }
+            Some(Tenant::Local(session)) => {
+                let hostname = std::mem::take(&mut self.core.hostname);
+                let step = session.completed(&mut self.core.surroundings(key), &hostname, operation, completion);
+                self.core.hostname = hostname;
+                step
+            }
+            // The slot is joined before it is freed, so nothing of its last tenant comes here but a buffer's stray owner.
+            Some(Tenant::Nobody) | None => {
+                if completion.buffer.is_some() {
+                    self.core.driver.release(completion.buffer);
+                }
+                return;
+            }
+        };
+        self.after_event(key, step);
+    }
+
+    pub(super) fn timer_event(&mut self, key: SlotKey) {
+        let step = match self.slots.get(key) {
+            Some(Tenant::Tcp(session)) => {
+                let step = session.timer_fired(&mut self.core.surroundings(key));
+                session.expect_deadline();
+                step
+            }
+            Some(Tenant::Local(session)) => {
+                let hostname = std::mem::take(&mut self.core.hostname);
+                let step = session.timer_fired(&mut self.core.surroundings(key), &hostname);
+                self.core.hostname = hostname;
+                step
+            }
+            Some(Tenant::Nobody) | None => return,
+        };
+        self.after_event(key, step);
+    }
+
+    /// Books what an event led to: the end of the session, a new deadline, the end of its last operation.
+    pub(super) fn after_event(&mut self, key: SlotKey, step: Step) {
+        if step == Step::Over {
+            self.session_over(key);
+        }
+        let config = self.core.shared.config.clone();
+        let Some(tenant) = self.slots.get(key) else { return };
+        let (deadline_us, finished) = match tenant {
+            Tenant::Tcp(session) => {
+                if session.termination().is_none() && !session.take_deadline_changed() {
+                    return;
+                }
+                (session.deadline_us(&config), session.termination().is_some() && session.is_idle())
+            }
+            Tenant::Local(session) => (session.deadline_us(&config), session.is_over() && session.is_idle()),
+            Tenant::Nobody => return,
+        };
+        if finished {
+            return self.close(key);
+        }
+        match deadline_us {
+            Some(deadline_us) => self.timers.set(key.slot, deadline_us.div_ceil(1000)),
+            None => self.timers.clear(key.slot),
+        }
+    }
+
+    /// The session has ended, its sockets are about to close: counts, log line, and room for the next.
+    fn session_over(&mut self, key: SlotKey) {
+        let shared = self.core.shared.clone();
+        let (listener, frontend) = match self.slots.get(key) {
+            Some(Tenant::Tcp(session)) => {
+                session.book_bytes(&mut self.core.surroundings(key));
+                if let Some(backend) = session.backend() {
+                    shared.proxy(backend).backend_connections.fetch_sub(1, Ordering::Relaxed);
+                }
+                session_log::write_tcp(&mut self.core, session);
+                (session.listener(), session.frontend())
+            }
+            Some(Tenant::Local(session)) => {
+                session_log::write_local(&mut self.core, session);
+                (session.accepted.listener, session.accepted.frontend)
+            }
+            Some(Tenant::Nobody) | None => return,
+        };
+        self.timers.clear(key.slot);
+        self.leave(listener, frontend);
+    }
+
+    fn close(&mut self, key: SlotKey) {
+        match self.slots.get(key) {
+            Some(Tenant::Tcp(session)) => session.close(&mut self.core.driver),
+            Some(Tenant::Local(session)) => session.close(&mut self.core.driver),
+            Some(Tenant::Nobody) | None => return,
+        }
+        self.timers.clear(key.slot);
+        self.slots.remove(key);
+        if self.stage == Stage::Serving && (!self.parked.is_empty() || self.accept_again_us.is_some()) {
+            self.room_freed();
+        }
+    }
+}

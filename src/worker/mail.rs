@@ -1,0 +1,133 @@
+//! What other threads ask of this worker.
+
+use super::slots::Tenant;
+use super::{Stage, Worker};
+use crate::config::model::ServerId;
+use crate::io::Driver;
+use crate::policy::assign;
+use crate::session::tcp::{Step, TcpSession};
+use crate::session::token::SlotKey;
+use crate::shared::FrontendStatus;
+use crate::shared::mailbox::{Message, SessionKill, Waiter};
+use std::sync::atomic::Ordering;
+
+impl<D: Driver> Worker<D> {
+    pub(super) fn handle_message(&mut self, message: Message) {
+        match message {
+            Message::QueueGrant { waiter, server } => self.queue_grant(waiter, server),
+            Message::QueueRetry { waiter } => {
+                let key = SlotKey { slot: waiter.slot, generation: waiter.generation };
+                if let Some(Tenant::Tcp(session)) = self.slots.get(key) {
+                    let step = session.queue_retry(&mut self.core.surroundings(key));
+                    self.after_event(key, step);
+                }
+            }
+            Message::ShutdownServerSessions { server, why } => {
+                self.kill_sessions(why, |session| session.server_in_use() == Some(server))
+            }
+            Message::ShutdownBackupSessions { backend } => {
+                let shared = self.core.shared.clone();
+                self.kill_sessions(SessionKill::BackupReplaced, |session| {
+                    session.backend() == Some(backend)
+                        && session.server_in_use().is_some_and(|server| shared.config.server(server).backup)
+                })
+            }
+            Message::StopFrontend { frontend } => {
+                let status = &self.core.shared.proxy(frontend).frontend_status;
+                status.store(FrontendStatus::Stopped as u8, Ordering::Relaxed);
+                self.for_acceptors_of(|listener_frontend| listener_frontend == frontend, Self::close_acceptor);
+            }
+            Message::PauseListener { listener } => {
+                for index in 0..self.acceptors.len() {
+                    if self.acceptors[index].listener == listener {
+                        self.acceptors[index].paused = true;
+                        self.disarm_acceptor(index);
+                    }
+                }
+            }
+            Message::ResumeListener { listener } => {
+                for acceptor in self.acceptors.iter_mut().filter(|acceptor| acceptor.listener == listener) {
+                    acceptor.paused = false;
+                }
+                self.arm_acceptors();
+            }
+            Message::LimitLifted => self.room_freed(),
+            Message::SoftStop => self.soft_stop(),
+            Message::HardStop => self.hard_stop(),
+        }
+    }
+
+    fn queue_grant(&mut self, waiter: Waiter, server: ServerId) {
+        let key = SlotKey { slot: waiter.slot, generation: waiter.generation };
+        let step = match self.slots.get(key) {
+            Some(Tenant::Tcp(session)) => session.granted(&mut self.core.surroundings(key), server),
+            _ => None,
+        };
+        match step {
+            Some(step) => self.after_event(key, step),
+            // Timed out or gone in the meantime: the next in the queue gets it.
+            None => assign::return_grant(&self.core.shared, server),
+        }
+    }
+
+    fn kill_sessions(&mut self, why: SessionKill, matches: impl Fn(&TcpSession) -> bool) {
+        for key in self.slots.keys() {
+            if let Some(Tenant::Tcp(session)) = self.slots.get(key)
+                && matches(session)
+            {
+                let step = session.kill(&mut self.core.surroundings(key), why);
+                self.after_event(key, step);
+            }
+        }
+    }
+
+    fn for_acceptors_of(
+        &mut self,
+        matches: impl Fn(crate::config::model::ProxyId) -> bool,
+        mut act: impl FnMut(&mut Self, usize),
+    ) {
+        for index in 0..self.acceptors.len() {
+            let frontend = self.core.shared.config.listener(self.acceptors[index].listener).frontend;
+            if matches(frontend) {
+                act(self, index);
+            }
+        }
+    }
+
+    /// No new connections; what is there is served to its end.
+    fn soft_stop(&mut self) {
+        if self.stage == Stage::Serving {
+            self.stage = Stage::Draining;
+            self.for_acceptors_of(|_| true, Self::close_acceptor);
+            self.drop_parked();
+            for key in self.slots.keys() {
+                if let Some(Tenant::Local(session)) = self.slots.get(key)
+                    && session.is_between_requests()
+                {
+                    let step = session.over(&mut self.core.surroundings(key));
+                    self.after_event(key, step);
+                }
+            }
+        }
+    }
+
+    fn hard_stop(&mut self) {
+        self.stage = Stage::Closing;
+        self.for_acceptors_of(|_| true, Self::close_acceptor);
+        self.drop_parked();
+        for key in self.slots.keys() {
+            let step = match self.slots.get(key) {
+                Some(Tenant::Tcp(session)) => session.kill(&mut self.core.surroundings(key), SessionKill::Killed),
+                Some(Tenant::Local(session)) => session.over(&mut self.core.surroundings(key)),
+                Some(Tenant::Nobody) | None => Step::Continue,
+            };
+            self.after_event(key, step);
+        }
+    }
+
+    fn drop_parked(&mut self) {
+        for parked in std::mem::take(&mut self.parked) {
+            self.core.driver.close(parked.socket);
+        }
+    }
+}

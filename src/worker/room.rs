@@ -1,0 +1,188 @@
+//! Is there room for one more connection? Limits of the process, the frontend, the listener, this worker's
+//! descriptors, and the rate limits; exact across workers, since each takes its place in the shared count first.
+//!
+//! A connection that finds none waits, accepted but unread, and its listener stops accepting: the kernel's backlog
+//! holds the rest, as in HAProxy.
+
+use super::{Stage, Worker};
+use crate::config::model::{ListenerId, ProxyId, SpliceChoice, SpliceSettings};
+use crate::config::model::{Config, Proxy};
+use crate::io::{Driver, Socket};
+use crate::shared::mailbox::Message;
+use crate::shared::{FrontendStatus, raise_maximum};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// An accepted connection that waits for room.
+pub(super) struct Parked {
+    /// Index into the worker's acceptors.
+    pub acceptor: usize,
+    pub socket: Socket,
+    pub monotonic_us: u64,
+    pub wall_us: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Admitted,
+    Wait,
+}
+
+/// While a rate limit holds connections back, it is looked at again this often.
+const RATE_PAUSE_US: u64 = 10_000;
+
+/// Takes a place below `limit` (0: no limit).
+fn take(count: &AtomicU32, limit: u32) -> bool {
+    let before = count.fetch_add(1, Ordering::AcqRel);
+    if limit != 0 && before >= limit {
+        count.fetch_sub(1, Ordering::AcqRel);
+        return false;
+    }
+    true
+}
+
+impl<D: Driver> Worker<D> {
+    /// Takes the places of one connection on `listener`, all or none.
+    pub(super) fn admit(&mut self, listener: ListenerId) -> Admission {
+        let shared = self.core.shared.clone();
+        let frontend = shared.config.listener(listener).frontend;
+        let (process, proxy, state) = (&shared.process, shared.proxy(frontend), shared.listener(listener));
+        if self.slots.used() >= self.connections_max || self.rate_limited(frontend) {
+            return Admission::Wait;
+        }
+        if !take(&process.connections, process.maxconn.load(Ordering::Relaxed)) {
+            return Admission::Wait;
+        }
+        if !take(&proxy.frontend_connections, proxy.frontend_maxconn.load(Ordering::Relaxed)) {
+            process.connections.fetch_sub(1, Ordering::AcqRel);
+            return Admission::Wait;
+        }
+        if !take(&state.connections, state.maxconn.load(Ordering::Relaxed)) {
+            proxy.frontend_connections.fetch_sub(1, Ordering::AcqRel);
+            process.connections.fetch_sub(1, Ordering::AcqRel);
+            return Admission::Wait;
+        }
+        Admission::Admitted
+    }
+
+    fn rate_limited(&mut self, frontend: ProxyId) -> bool {
+        let shared = self.core.shared.clone();
+        let now_us = self.core.now_us();
+        let over = |limit: u32, rate: &crate::shared::rate::Rate| limit != 0 && rate.per_second(now_us) >= limit;
+        let global = &shared.config.global;
+        let session_limit = shared.config.proxy(frontend).frontend.as_ref().map_or(0, |f| f.session_rate_limit);
+        let limited = over(global.maxconnrate, &shared.process.connection_rate)
+            || over(global.maxsessrate, &shared.process.session_rate)
+            || over(session_limit, &shared.proxy(frontend).frontend_session_rate);
+        if limited {
+            self.accept_again_us = Some(now_us + RATE_PAUSE_US);
+        }
+        limited
+    }
+
+    /// Counts an admitted connection: totals, maxima, rates.
+    pub(super) fn count_accepted(&mut self, listener: ListenerId, frontend: ProxyId) {
+        let shared = &self.core.shared;
+        let now_us = self.core.now_us();
+        let (process, proxy, state) = (&shared.process, shared.proxy(frontend), shared.listener(listener));
+        raise_maximum(&process.connections_max, process.connections.load(Ordering::Relaxed));
+        raise_maximum(&proxy.frontend_connections_max, proxy.frontend_connections.load(Ordering::Relaxed));
+        raise_maximum(&state.connections_max, state.connections.load(Ordering::Relaxed));
+        process.connection_rate.count(now_us);
+        process.session_rate.count(now_us);
+        proxy.frontend_connection_rate.count(now_us);
+        proxy.frontend_session_rate.count(now_us);
+        let counters = &shared.workers[self.core.number as usize];
+        let (frontend, listener) = (&counters.proxies[frontend.index()], &counters.listeners[listener.index()]);
+        frontend.frontend_connections.increment();
+        frontend.frontend_sessions.increment();
+        listener.connections.increment();
+        listener.sessions.increment();
+    }
+
+    pub(super) fn count_backend_session(&mut self, backend: Option<ProxyId>) {
+        let Some(backend) = backend else { return };
+        let now = self.core.driver.now();
+        let shared = &self.core.shared;
+        let proxy = shared.proxy(backend);
+        let open = proxy.backend_connections.fetch_add(1, Ordering::Relaxed) + 1;
+        raise_maximum(&proxy.backend_connections_max, open);
+        proxy.backend_session_rate.count(now.monotonic_us);
+        proxy.last_session_wall_s.store(now.wall_us / 1_000_000, Ordering::Relaxed);
+        shared.workers[self.core.number as usize].proxies[backend.index()].backend_sessions.increment();
+    }
+
+    /// Gives the places of a connection back and lets whoever waits for them know, on any worker.
+    pub(super) fn leave(&mut self, listener: ListenerId, frontend: ProxyId) {
+        let shared = self.core.shared.clone();
+        shared.listener(listener).connections.fetch_sub(1, Ordering::AcqRel);
+        shared.proxy(frontend).frontend_connections.fetch_sub(1, Ordering::AcqRel);
+        shared.process.connections.fetch_sub(1, Ordering::AcqRel);
+        let waiting = shared.process.workers_waiting.load(Ordering::Acquire);
+        if waiting != 0 {
+            let waiting = shared.process.workers_waiting.swap(0, Ordering::AcqRel);
+            for (number, worker) in shared.workers.iter().enumerate() {
+                if waiting & (1 << (number % 64)) != 0 {
+                    worker.mailbox.send(Message::LimitLifted);
+                }
+            }
+        }
+    }
+
+    /// Tells the other workers that this one waits for room, then looks once more: it may have come in between.
+    pub(super) fn announce_wait(&mut self) {
+        let bit = 1u64 << (self.core.number as usize % 64);
+        let before = self.core.shared.process.workers_waiting.fetch_or(bit, Ordering::AcqRel);
+        if before & bit == 0 {
+            self.room_freed();
+        }
+    }
+
+    /// Serves waiting connections as far as there is room, then accepts again.
+    pub(super) fn room_freed(&mut self) {
+        if self.stage != Stage::Serving {
+            return;
+        }
+        // Each listener's connections in their order; one full frontend does not hold up another's.
+        let mut full = Vec::new();
+        for _ in 0..self.parked.len() {
+            let Some(parked) = self.parked.pop_front() else { break };
+            let listener = self.acceptors[parked.acceptor].listener;
+            if full.contains(&parked.acceptor) || self.admit(listener) == Admission::Wait {
+                full.push(parked.acceptor);
+                self.parked.push_back(parked);
+            } else {
+                self.serve(parked);
+            }
+        }
+        if !self.parked.is_empty() {
+            let bit = 1u64 << (self.core.number as usize % 64);
+            self.core.shared.process.workers_waiting.fetch_or(bit, Ordering::AcqRel);
+            // A place given back between the last look and this announcement would be missed: a late look is cheap.
+            self.accept_again_us.get_or_insert(self.core.now_us() + RATE_PAUSE_US * 10);
+        }
+        self.arm_acceptors();
+    }
+
+    pub(super) fn is_stopped(&self, listener: ListenerId) -> bool {
+        let frontend = self.core.shared.config.listener(listener).frontend;
+        let status = self.core.shared.proxy(frontend).frontend_status.load(Ordering::Relaxed);
+        status == FrontendStatus::Stopped as u8
+    }
+
+    /// The frontend's and the backend's wishes together, and `nosplice`.
+    pub(super) fn splice_settings(&self, config: &Config, proxy: &Proxy, backend: Option<ProxyId>) -> SpliceSettings {
+        if config.global.nosplice {
+            return SpliceSettings { request: SpliceChoice::Never, response: SpliceChoice::Never };
+        }
+        let other = backend.map_or(proxy.splice, |backend| config.proxy(backend).splice);
+        let both = |one: SpliceChoice, two: SpliceChoice| match (one, two) {
+            (SpliceChoice::Always, _) | (_, SpliceChoice::Always) => SpliceChoice::Always,
+            (SpliceChoice::Never, _) | (_, SpliceChoice::Never) => SpliceChoice::Never,
+            _ => SpliceChoice::Adaptive,
+        };
+        SpliceSettings {
+            request: both(proxy.splice.request, other.request),
+            response: both(proxy.splice.response, other.response),
+        }
+    }
+}
