@@ -108,12 +108,7 @@ impl LocalSession {
         }
     }
 
-    fn received<D: Driver>(
-        &mut self,
-        around: &mut Surroundings<D>,
-        hostname: &str,
-        completion: &Completion,
-    ) -> Step {
+    fn received<D: Driver>(&mut self, around: &mut Surroundings<D>, hostname: &str, completion: &Completion) -> Step {
         if !completion.more {
             self.armed &= !(RECEIVE | RECEIVE_CANCELLED);
         }

@@ -2,10 +2,10 @@
 
 use super::relay::Wire;
 use super::token::{Direction, SlotKey};
-use crate::config::model::{Config, ProxyId, ServerId};
+use crate::config::model::{Config, ListenerId, ProxyId, ServerId};
 use crate::io::{Driver, Moment, Socket};
 use crate::policy::state_log::StateLog;
-use crate::shared::counters::{ProxyCounters, ServerCounters};
+use crate::shared::counters::{ListenerCounters, ProxyCounters, ServerCounters};
 use crate::shared::mailbox::Waiter;
 use crate::shared::{Shared, WorkerState};
 use std::rc::Rc;
@@ -35,6 +35,9 @@ impl<D: Driver> Surroundings<'_, D> {
     }
     pub fn server_counters(&self, id: ServerId) -> &ServerCounters {
         &self.counters().servers[id.index()]
+    }
+    pub fn listener_counters(&self, id: ListenerId) -> &ListenerCounters {
+        &self.counters().listeners[id.index()]
     }
     pub fn waiter(&self) -> Waiter {
         Waiter { worker: self.worker, slot: self.key.slot, generation: self.key.generation }

@@ -9,7 +9,7 @@ use super::termination::{Cause, Phase, Termination};
 use super::token::{Direction, Operation};
 use crate::config::model::{ListenerId, ProxyId, ServerId, SpliceSettings};
 use crate::io::{Completion, Driver, Socket, SocketOption};
-use crate::policy::assign::{Lease, Ticket};
+use crate::policy::assign::{self, BackendEntry, Lease, QueuePosition, Ticket};
 use crate::shared::mailbox::SessionKill;
 use std::net::SocketAddr;
 
@@ -61,7 +61,6 @@ pub struct Accepted {
 }
 
 /// One client connection in TCP mode. Kept small: there may be a million idle ones.
-#[derive(Debug)]
 pub struct TcpSession {
     pub(super) state: State,
     pub(super) accepted: Accepted,
@@ -80,7 +79,9 @@ pub struct TcpSession {
     /// Milliseconds after the accept; -1 = not reached.
     pub(super) queued_ms: i32,
     pub(super) connected_ms: i32,
-    pub(super) queue_position: u32,
+    pub(super) queue_position: Option<QueuePosition>,
+    /// Counts the session in its backend while it lives.
+    pub(super) entry: Option<BackendEntry>,
     /// When the present wait (queue, connect, turn-around) began, and the last activity of each side.
     pub(super) since_us: u64,
     pub(super) client_active_us: u64,
@@ -109,7 +110,8 @@ impl TcpSession {
             redispatched: false,
             queued_ms: -1,
             connected_ms: -1,
-            queue_position: 0,
+            queue_position: None,
+            entry: None,
             since_us: accepted.monotonic_us,
             client_active_us: accepted.monotonic_us,
             server_active_us: accepted.monotonic_us,
@@ -145,6 +147,7 @@ impl TcpSession {
     pub fn begin<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
         let mut wire = around.wire(Direction::Request, self.accepted.client, self.server);
         self.request.start_receiving(&mut wire);
+        self.entry = self.backend.map(|backend| assign::enter_backend(around.shared, backend));
         self.choose_server(around, None, None)
     }
 
@@ -224,9 +227,8 @@ impl TcpSession {
                 Step::Continue
             }
             Err(error) => {
-                let client_failed =
-                    matches!((direction, error), (Direction::Request, RelayError::From(_)))
-                        || matches!((direction, error), (Direction::Response, RelayError::To(_)));
+                let client_failed = matches!((direction, error), (Direction::Request, RelayError::From(_)))
+                    || matches!((direction, error), (Direction::Response, RelayError::To(_)));
                 self.peer_failed(around, client_failed)
             }
         }
@@ -247,7 +249,11 @@ impl TcpSession {
     fn count_abort<D: Driver>(&self, around: &Surroundings<D>, by_client: bool) {
         if let Some(backend) = self.backend {
             let counters = around.proxy_counters(backend);
-            if by_client { counters.backend_client_aborts.increment() } else { counters.backend_server_aborts.increment() }
+            if by_client {
+                counters.backend_client_aborts.increment()
+            } else {
+                counters.backend_server_aborts.increment()
+            }
         }
         if let Some(server) = self.server_in_use() {
             let counters = around.server_counters(server);
@@ -309,7 +315,7 @@ impl TcpSession {
         }
         self.termination = Some(termination);
         self.state = State::Closing; // drops a ticket
-        self.lease = None;
+        (self.lease, self.entry) = (None, None);
         let (client, server) = (self.accepted.client, self.server);
         self.request.cancel(&mut around.wire(Direction::Request, client, server));
         self.response.cancel(&mut around.wire(Direction::Response, client, server));

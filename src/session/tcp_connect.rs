@@ -6,7 +6,8 @@ use super::tcp::{ClientAddress, NO_SOCKET, State, Step, TcpSession};
 use super::termination::{Cause, Phase, Termination};
 use super::token::{Direction, Operation};
 use crate::config::model::{
-    Backend, BalanceAlgorithm, KeepaliveSettings, Proxy, ProxyId, Server, ServerAddress, ServerId, SourceAddress, UseSource,
+    Backend, BalanceAlgorithm, KeepaliveSettings, Proxy, ProxyId, Server, ServerAddress, ServerId, SourceAddress,
+    UseSource,
 };
 use crate::io::{Driver, Socket, SocketAddress, SocketOption};
 use crate::policy::assign::{AssignRequest, Assignment, Lease, assign};
@@ -40,7 +41,12 @@ impl Failure {
 
     fn from_errno(errno: i32) -> Failure {
         match errno {
-            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL | libc::EADDRINUSE
+            libc::EMFILE
+            | libc::ENFILE
+            | libc::ENOBUFS
+            | libc::ENOMEM
+            | libc::EADDRNOTAVAIL
+            | libc::EADDRINUSE
             | libc::EAGAIN => Failure::Resource,
             libc::ETIMEDOUT => Failure::TimedOut,
             _ => Failure::Refused,
@@ -75,7 +81,6 @@ impl TcpSession {
         match assign(&request) {
             Assignment::Server(lease) => self.assigned(around, lease),
             Assignment::Queued(ticket) => {
-                self.queue_position = ticket.queue_position();
                 self.request.detach(around.driver);
                 self.since_us = around.now.monotonic_us;
                 self.state = State::Queued(ticket);
@@ -99,6 +104,7 @@ impl TcpSession {
             return None;
         }
         let State::Queued(ticket) = std::mem::replace(&mut self.state, State::TurnAround) else { return None };
+        self.queue_position = Some(ticket.queue_position());
         let lease = ticket.accept(server);
         Some(self.assigned(around, lease))
     }
@@ -131,6 +137,10 @@ impl TcpSession {
             self.queued_ms = self.elapsed_ms(around.now.monotonic_us);
         }
         self.count_second_choice(around, server);
+        let (state, now) = (around.shared.server(server), around.now);
+        state.session_rate.count(now.monotonic_us);
+        state.last_session_wall_s.store(now.wall_us / 1_000_000, Ordering::Relaxed);
+        around.server_counters(server).sessions.increment();
         self.chosen = Some(server);
         self.lease = Some(lease);
         self.connect(around, server)
@@ -225,7 +235,8 @@ impl TcpSession {
         driver.set_option(socket, &SocketOption::NoDelay(true))?;
         set_keepalive(driver, socket, &proxy.server_keepalive)?;
         if let Some(timeout) = server.tcp_user_timeout {
-            driver.set_option(socket, &SocketOption::UserTimeoutMs(timeout.as_millis().min(u32::MAX as u128) as u32))?;
+            driver
+                .set_option(socket, &SocketOption::UserTimeoutMs(timeout.as_millis().min(u32::MAX as u128) as u32))?;
         }
         let global = &around.shared.config.global;
         if let Some(bytes) = global.rcvbuf_server_bytes {

@@ -32,7 +32,9 @@ impl TcpSession {
         match self.state {
             State::Queued(_) => after(self.since_us, backend.queue.or(backend.connect)),
             State::Connecting => after(self.since_us, backend.connect),
-            State::TurnAround => after(self.since_us, Some(backend.connect.map_or(TURN_AROUND, |c| c.min(TURN_AROUND)))),
+            State::TurnAround => {
+                after(self.since_us, Some(backend.connect.map_or(TURN_AROUND, |c| c.min(TURN_AROUND))))
+            }
             State::Abandoning | State::Closing => None,
             State::Established => {
                 let both = earlier(self.client_deadline_us(config), self.server_deadline_us(config));

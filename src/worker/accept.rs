@@ -171,17 +171,13 @@ impl<D: Driver> Worker<D> {
 
     /// getpeername() only where somebody will read it.
     fn client_address(&self, config: &Config, proxy: &Proxy, socket: Socket) -> ClientAddress {
-        let backend = proxy
-            .backend
-            .as_ref()
-            .or_else(|| {
-                let backend = proxy.frontend.as_ref()?.default_backend?;
-                config.proxy(backend).backend.as_ref()
-            });
+        let backend = proxy.backend.as_ref().or_else(|| {
+            let backend = proxy.frontend.as_ref()?.default_backend?;
+            config.proxy(backend).backend.as_ref()
+        });
         let hashed = backend.is_some_and(|backend| {
-            let from_client = |source: &crate::config::model::SourceAddress| {
-                source.use_client != crate::config::model::UseSource::No
-            };
+            let from_client =
+                |source: &crate::config::model::SourceAddress| source.use_client != crate::config::model::UseSource::No;
             backend.balance == BalanceAlgorithm::Source
                 || backend.source.as_ref().is_some_and(from_client)
                 || backend.servers.iter().any(|id| config.server(*id).source.as_ref().is_some_and(from_client))

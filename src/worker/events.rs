@@ -5,14 +5,11 @@ use super::{Stage, Worker, session_log};
 use crate::io::{Completion, Driver};
 use crate::session::tcp::Step;
 use crate::session::token::{Operation, SlotKey};
-use std::sync::atomic::Ordering;
 
 impl<D: Driver> Worker<D> {
     pub(super) fn session_event(&mut self, key: SlotKey, operation: Operation, completion: &Completion) {
         let step = match self.slots.get(key) {
-            Some(Tenant::Tcp(session)) => {
-                session.completed(&mut self.core.surroundings(key), operation, completion)
-            }
+            Some(Tenant::Tcp(session)) => session.completed(&mut self.core.surroundings(key), operation, completion),
             Some(Tenant::Local(session)) => {
                 let hostname = std::mem::take(&mut self.core.hostname);
                 let step = session.completed(&mut self.core.surroundings(key), &hostname, operation, completion);
@@ -76,13 +73,9 @@ impl<D: Driver> Worker<D> {
 
     /// The session has ended, its sockets are about to close: counts, log line, and room for the next.
     fn session_over(&mut self, key: SlotKey) {
-        let shared = self.core.shared.clone();
         let (listener, frontend) = match self.slots.get(key) {
             Some(Tenant::Tcp(session)) => {
                 session.book_bytes(&mut self.core.surroundings(key));
-                if let Some(backend) = session.backend() {
-                    shared.proxy(backend).backend_connections.fetch_sub(1, Ordering::Relaxed);
-                }
                 session_log::write_tcp(&mut self.core, session);
                 (session.listener(), session.frontend())
             }

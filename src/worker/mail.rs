@@ -51,6 +51,8 @@ impl<D: Driver> Worker<D> {
                 }
                 self.arm_acceptors();
             }
+            // The control thread's own.
+            Message::CheckSoon { .. } => {}
             Message::LimitLifted => self.room_freed(),
             Message::SoftStop => self.soft_stop(),
             Message::HardStop => self.hard_stop(),

@@ -221,12 +221,4 @@ impl<D: Driver> Worker<D> {
             session_log::write_state(&mut self.core, &log);
         }
     }
-
-    fn send_to_all(&self, message: &Message) {
-        for (number, worker) in self.core.shared.workers.iter().enumerate() {
-            if number != self.core.number as usize {
-                worker.mailbox.send(message.clone());
-            }
-        }
-    }
 }

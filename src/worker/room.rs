@@ -5,8 +5,8 @@
 //! holds the rest, as in HAProxy.
 
 use super::{Stage, Worker};
-use crate::config::model::{ListenerId, ProxyId, SpliceChoice, SpliceSettings};
 use crate::config::model::{Config, Proxy};
+use crate::config::model::{ListenerId, ProxyId, SpliceChoice, SpliceSettings};
 use crate::io::{Driver, Socket};
 use crate::shared::mailbox::Message;
 use crate::shared::{FrontendStatus, raise_maximum};
@@ -104,8 +104,6 @@ impl<D: Driver> Worker<D> {
         let now = self.core.driver.now();
         let shared = &self.core.shared;
         let proxy = shared.proxy(backend);
-        let open = proxy.backend_connections.fetch_add(1, Ordering::Relaxed) + 1;
-        raise_maximum(&proxy.backend_connections_max, open);
         proxy.backend_session_rate.count(now.monotonic_us);
         proxy.last_session_wall_s.store(now.wall_us / 1_000_000, Ordering::Relaxed);
         shared.workers[self.core.number as usize].proxies[backend.index()].backend_sessions.increment();

@@ -69,7 +69,8 @@ impl Slots {
 
     /// Frees the slot; its key is void from now on.
     pub fn remove(&mut self, key: SlotKey) {
-        let Some(place) = self.chunks.get_mut(key.slot as usize / CHUNK).and_then(|c| c.get_mut(key.slot as usize % CHUNK))
+        let Some(place) =
+            self.chunks.get_mut(key.slot as usize / CHUNK).and_then(|c| c.get_mut(key.slot as usize % CHUNK))
         else {
             return;
         };
