@@ -2,8 +2,10 @@
 //! file, service manager). It starts the workers and ends them; no proxied byte passes here.
 
 pub mod command_line;
+pub mod daemon;
 pub mod descriptors;
 pub mod limits;
+pub mod listeners;
 pub mod messages;
 pub mod notify;
 pub mod pidfile;

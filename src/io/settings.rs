@@ -1,8 +1,10 @@
 //! What a driver is made with.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
+use super::Socket;
 use crate::sys::event::EventFd;
 
 /// The event by which other threads wake a driver's thread. Make one per worker before the first worker unshares its
@@ -13,6 +15,11 @@ pub struct WakeEvent(pub(super) Arc<EventFd>);
 impl WakeEvent {
     pub fn new() -> io::Result<Self> {
         Ok(WakeEvent(Arc::new(EventFd::new()?)))
+    }
+
+    /// Its number, the same in every table that was copied since, for whoever cleans up such a copy.
+    pub fn descriptor(&self) -> Socket {
+        Socket(self.0.as_raw_fd())
     }
 }
 

@@ -27,6 +27,34 @@ pub fn list() -> io::Result<Vec<RawFd>> {
     Ok(found)
 }
 
+/// Closes every descriptor of the calling thread's table but the standard ones and those in `keep`.
+///
+/// For a thread that has just called [`unshare_files`]: its table is a copy of its parent's, and a socket whose owner
+/// closes it lives on as long as a copy does. Refused (EINVAL) where the table is still the process's.
+pub fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
+    if shares_table_with_main_thread() {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    for number in list()? {
+        if number > libc::STDERR_FILENO && !keep.contains(&number) {
+            // SAFETY: the call takes no pointer. The table is this thread's own, and what is closed in it are copies:
+            // the `OwnedFd`s with these numbers belong to other threads and mean those threads' tables.
+            unsafe { libc::close(number) };
+        }
+    }
+    Ok(())
+}
+
+/// kcmp(2) with the main thread. Where it is not allowed (seccomp) the answer is yes: then nothing is closed.
+fn shares_table_with_main_thread() -> bool {
+    const KCMP_FILES: libc::c_long = 2;
+    // SAFETY: no call takes a pointer.
+    unsafe {
+        let (main, own) = (libc::c_long::from(libc::getpid()), libc::syscall(libc::SYS_gettid));
+        libc::syscall(libc::SYS_kcmp, main, own, KCMP_FILES, 0 as libc::c_long, 0 as libc::c_long) <= 0
+    }
+}
+
 pub fn is_open(number: RawFd) -> bool {
     // SAFETY: F_GETFD takes no pointer.
     unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
@@ -66,6 +94,22 @@ pub fn duplicate(descriptor: &impl AsRawFd, at_least: RawFd) -> io::Result<Owned
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_are_closed_in_a_table_of_ones_own_only() {
+        assert!(close_all_but(&[]).is_err());
+        let (kept, closed) = (std::fs::File::open("/dev/null").unwrap(), std::fs::File::open("/dev/null").unwrap());
+        let (keep, close) = (kept.as_raw_fd(), closed.as_raw_fd());
+        std::thread::spawn(move || {
+            unshare_files().unwrap();
+            if close_all_but(&[keep]).is_ok() {
+                assert!(is_open(keep) && is_open(0) && !is_open(close));
+            }
+        })
+        .join()
+        .unwrap();
+        assert!(is_open(keep) && is_open(close));
+    }
 
     #[test]
     fn a_thread_with_its_own_table_does_not_see_what_others_open() {
