@@ -4,6 +4,7 @@
 use super::message::{self, Cause, Situation};
 use super::{ALERT, EMERGENCY, NOTICE, weight};
 use crate::config::model::{ProxyId, ServerId};
+use crate::policy::balance;
 use crate::policy::state_log::StateLog;
 use crate::shared::Shared;
 use crate::shared::mailbox::{Message, SessionKill};
@@ -47,11 +48,7 @@ impl<'a> Change<'a> {
                 self.tell_trackers(id, |change, tracker| change.add_admin(tracker, admin::INHERITED_MAINT));
             }
         }
-        for proxy in config.proxy_ids() {
-            if config.proxy(proxy).backend.is_some() {
-                self.recount(proxy);
-            }
-        }
+        balance::rebuild_all(self.shared);
     }
 
     // Run states.
@@ -122,18 +119,13 @@ impl<'a> Change<'a> {
         let usable_before = self.usable_servers(server.backend);
         self.store_run_state(id, next);
         self.compute_weight(id);
-        let up = matches!(next, RunState::Starting | RunState::Running);
-        self.recount_quietly(server.backend);
+        let requeued = self.rebuild(id);
         if next == RunState::Stopped && server.on_marked_down_shutdown_sessions {
             self.shut_sessions_down(id);
         }
-        let requeued = match up {
-            true => {
-                self.shut_backup_sessions_down(id);
-                self.take_from_backend_queue(server.backend)
-            }
-            false => self.empty_queue(id),
-        };
+        if matches!(next, RunState::Starting | RunState::Running) {
+            self.shut_backup_sessions_down(id);
+        }
         let title = message::server_title(config, id);
         let situation = self.situation(id, requeued);
         let text = format!(
@@ -160,12 +152,9 @@ impl<'a> Change<'a> {
         if now == before {
             return;
         }
-        self.recount_quietly(server.backend);
+        self.rebuild(id);
         if before == 0 {
             self.shut_backup_sessions_down(id);
-        }
-        if now > before {
-            self.take_from_backend_queue(server.backend);
         }
         self.account_backend(server.backend, usable_before);
         self.remind_of_drain(id);
@@ -243,11 +232,10 @@ impl<'a> Change<'a> {
         self.store_admin(id, after);
         state.health.store(0, Ordering::Relaxed);
         self.store_run_state(id, RunState::Stopped);
-        self.recount_quietly(server.backend);
+        let requeued = self.rebuild(id);
         if server.on_marked_down_shutdown_sessions {
             self.shut_sessions_down(id);
         }
-        let requeued = self.empty_queue(id);
         let situation = self.situation(id, requeued);
         let text = format!("{title} is going DOWN for maintenance{via}{}", message::situation(&situation));
         self.log(server.backend, level, text);
@@ -273,7 +261,7 @@ impl<'a> Change<'a> {
         };
         self.store_run_state(id, next);
         self.compute_weight(id);
-        self.recount_quietly(server.backend);
+        self.rebuild(id);
         let (up, ready) = (
             if next == RunState::Stopped { "DOWN" } else { "UP" },
             if after & admin::DRAIN != 0 { "DRAIN" } else { "READY" },
@@ -286,10 +274,7 @@ impl<'a> Change<'a> {
         let title = message::server_title(config, id);
         self.log(server.backend, NOTICE, format!("{title} is {up}/{ready} ({leaving})."));
         self.account_backend(server.backend, usable_before);
-        if state.is_usable() {
-            self.shut_backup_sessions_down(id);
-            self.take_from_backend_queue(server.backend);
-        }
+        self.shut_backup_sessions_down(id);
     }
 
     fn stay_in_maintenance(&mut self, id: ServerId, before: u8, after: u8) {
@@ -313,8 +298,7 @@ impl<'a> Change<'a> {
         let usable_before = self.usable_servers(server.backend);
         self.store_admin(id, after);
         self.touch_last_change(id);
-        self.recount_quietly(server.backend);
-        let requeued = self.empty_queue(id);
+        let requeued = self.rebuild(id);
         let via = if after & admin::FORCED_DRAIN != 0 { String::new() } else { message::via(config, server) };
         let situation = self.situation(id, requeued);
         let title = message::server_title(config, id);
@@ -330,15 +314,12 @@ impl<'a> Change<'a> {
         self.store_admin(id, after);
         self.touch_last_change(id);
         self.compute_weight(id);
-        self.recount_quietly(server.backend);
+        self.rebuild(id);
         let up = if state.run_state() == RunState::Stopped { "DOWN" } else { "UP" };
         let title = message::server_title(config, id);
         self.log(server.backend, NOTICE, format!("{title} is {up} (leaving forced drain)."));
         self.account_backend(server.backend, usable_before);
-        if state.is_usable() {
-            self.shut_backup_sessions_down(id);
-            self.take_from_backend_queue(server.backend);
-        }
+        self.shut_backup_sessions_down(id);
     }
 
     /// HAProxy repeats that a server drains whenever anything else about it changes.
@@ -418,23 +399,15 @@ impl<'a> Change<'a> {
         (state.active_servers.load(Ordering::Relaxed), state.backup_servers.load(Ordering::Relaxed))
     }
 
-    /// Counts the usable servers again and lets balancing see the new picture.
-    fn recount_quietly(&mut self, backend: ProxyId) {
-        let config = &self.shared.config;
-        let Some(half) = &config.proxy(backend).backend else { return };
-        let usable = half.servers.iter().filter(|id| self.shared.server(**id).is_usable());
-        let (mut active, mut backup) = (0, 0);
-        for id in usable {
-            if config.server(*id).backup { backup += 1 } else { active += 1 }
-        }
-        let state = self.shared.proxy(backend);
-        state.active_servers.store(active, Ordering::Relaxed);
-        state.backup_servers.store(backup, Ordering::Relaxed);
-        super::effects::rebuild(self.shared, backend);
-    }
-
-    fn recount(&mut self, backend: ProxyId) {
-        self.recount_quietly(backend);
+    /// Lets balancing see the new picture: it counts the usable servers, empties the queues of unusable ones and serves
+    /// those of the others. Returns how many connections left the queue they waited in because of it.
+    fn rebuild(&mut self, id: ServerId) -> u32 {
+        let backend = self.shared.config.server(id).backend;
+        let (state, proxy) = (self.shared.server(id), self.shared.proxy(backend));
+        let queued = if state.is_usable() { &proxy.queued } else { &state.queued };
+        let before = queued.load(Ordering::SeqCst);
+        balance::rebuild(self.shared, backend);
+        before.saturating_sub(queued.load(Ordering::SeqCst))
     }
 
     /// A backend that lost its last usable server, or got one again.
@@ -488,13 +461,5 @@ impl<'a> Change<'a> {
         for worker in self.shared.workers.iter().take(workers) {
             worker.mailbox.send(message.clone());
         }
-    }
-
-    fn empty_queue(&mut self, id: ServerId) -> u32 {
-        super::effects::requeue_waiting(self.shared, id)
-    }
-
-    fn take_from_backend_queue(&mut self, backend: ProxyId) -> u32 {
-        super::effects::serve_waiting(self.shared, backend)
     }
 }

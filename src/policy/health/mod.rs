@@ -7,7 +7,6 @@
 mod admin;
 mod change;
 pub mod counter;
-mod effects;
 pub mod message;
 mod observe;
 pub mod status;
