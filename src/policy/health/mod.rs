@@ -7,6 +7,8 @@
 mod admin;
 mod change;
 pub mod counter;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod message;
 mod observe;
 pub mod status;
