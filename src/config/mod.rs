@@ -12,3 +12,5 @@ mod model_check;
 mod model_log;
 pub mod preprocess;
 pub mod source;
+pub mod suggest;
+mod typography;

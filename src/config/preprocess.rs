@@ -20,7 +20,7 @@ pub fn each_line(
         let raw = String::from_utf8_lossy(raw);
         let mut words = Vec::new();
         for word in raw.split_whitespace() {
-            words.push(super::lex::Word { text: word.to_owned(), column: 1 });
+            words.push(super::lex::Word { text: word.to_owned(), column: 1, exact: None });
         }
         if words.is_empty() || words[0].text.starts_with('#') {
             continue;

@@ -4,19 +4,45 @@
 //! are the answers to a word that is refused, comes later or is misspelled. Adding a keyword touches a row here, a
 //! field in the model and a line in the parser; a test holds rows and parsers to each other.
 
+mod admit;
+mod bind;
+mod global;
+mod options;
+mod proxy;
 mod row;
+mod rules;
+mod sections;
+mod server;
+mod status;
+mod tuning;
 
+pub use admit::{Admitted, admit};
 pub use row::{Modifier, Row, Section, Sections, Status};
 
-use super::diagnostics::Diagnostics;
-use super::lex::Line;
+use super::suggest;
 
 /// The parts of the table, in the order the support matrix prints them.
-const PARTS: &[&[Row]] = &[];
+const PARTS: &[&[Row]] = &[
+    sections::HEADERS,
+    global::ROWS,
+    tuning::ROWS,
+    proxy::ROWS,
+    options::ROWS,
+    rules::ROWS,
+    rules::OLD_ROWS,
+    bind::ROWS,
+    server::ROWS,
+    sections::ROWS,
+];
 
 /// Every row.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     PARTS.iter().copied().flatten()
+}
+
+/// The rows of one section.
+pub fn rows_of(section: Section) -> impl Iterator<Item = &'static Row> {
+    rows().filter(move |row| row.sections.contains(section))
 }
 
 /// What the table says of the words at the start of a line (or of one option of a `bind` or `server` line).
@@ -32,31 +58,74 @@ pub enum Lookup {
     /// `no` or `default` before a keyword that has no such form.
     NotNegatable { row: &'static Row },
     /// A keyword, but not of this section.
-    Misplaced { row: &'static Row },
+    Misplaced { row: &'static Row, words: usize },
     /// Not a keyword of HAProxy's.
-    Unknown { did_you_mean: Option<&'static str> },
+    Unknown {
+        /// Which of the words nobody knows: 1 in `option htplog`.
+        word: usize,
+        did_you_mean: Option<&'static str>,
+    },
 }
 
 /// Finds the row for `words` in `section`: the longest that matches, so that `option tcp-check` wins over a row
-/// `option`. For [`Section::Bind`] and [`Section::Server`] the words start at the option.
+/// `option`. For [`Section::Bind`], [`Section::Server`] and [`Section::StatsSocket`] the words start at the option.
 pub fn lookup(section: Section, words: &[&str]) -> Lookup {
-    let _ = (section, words);
-    Lookup::Unknown { did_you_mean: None }
+    if let Some(row) = longest(rows_of(section), words) {
+        return Lookup::Found { row, words: row.words(), modifier: Modifier::None };
+    }
+    let modifier = match words.first() {
+        Some(&"no") => Modifier::No,
+        Some(&"default") => Modifier::Default,
+        _ => return elsewhere(section, words, 0),
+    };
+    let rest = words.get(1..).unwrap_or(&[]);
+    match longest(rows_of(section), rest) {
+        Some(row) if row.negatable => Lookup::Found { row, words: row.words() + 1, modifier },
+        Some(row) => Lookup::NotNegatable { row },
+        None => elsewhere(section, rest, 1),
+    }
 }
 
-/// What to do with a keyword, its messages already written.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Admitted {
-    /// Parse it: `row.keyword()` is the name to dispatch on; its arguments start at word `first + words`.
-    Parse { row: &'static Row, words: usize, modifier: Modifier },
-    /// Skip `words` words (keyword and arguments; never more than there are): it is known and does nothing, or an
-    /// error was reported. For a whole line: skip the line.
-    Skip { words: usize },
+fn longest<'a>(rows: impl Iterator<Item = &'static Row>, words: &'a [&'a str]) -> Option<&'static Row> {
+    rows.filter(|row| row.matches(words)).max_by_key(|row| row.words())
 }
 
-/// Looks up the words of `line` from index `first` on and reports what the user has to know: the modern name of an old
-/// spelling, why a word is refused, in which release it comes, or what may have been meant.
-pub fn admit(section: Section, line: &Line, first: usize, diagnostics: &mut Diagnostics) -> Admitted {
-    let _ = (section, diagnostics);
-    Admitted::Skip { words: line.words.len().saturating_sub(first) }
+/// For words that `section` does not know; `skipped` words stood before them.
+fn elsewhere(section: Section, words: &[&str], skipped: usize) -> Lookup {
+    let neighbours = neighbours_of(section);
+    let misplaced = rows().filter(|row| row.sections.iter().any(|other| neighbours.contains(&other)));
+    if let Some(row) = longest(misplaced, words) {
+        return Lookup::Misplaced { row, words: row.words() + skipped };
+    }
+    let word = known_words(section, words);
+    let scope = rows_of(section).map(Row::keyword).filter(|keyword| !keyword.is_empty());
+    let headers = (word == 0 && is_line(section)).then(|| rows_of(Section::Header).map(Row::keyword));
+    let did_you_mean = suggest::word(words, word, scope.chain(headers.into_iter().flatten()));
+    Lookup::Unknown { word: word + skipped, did_you_mean }
 }
+
+/// How many leading words start some row: 1 for `option htplog`.
+fn known_words(section: Section, words: &[&str]) -> usize {
+    let shared = |row: &Row| row.keyword().split(' ').zip(words).take_while(|(wanted, given)| wanted == *given).count();
+    rows_of(section).map(shared).max().unwrap_or(0)
+}
+
+/// Whether the section's keywords start lines, rather than follow an address.
+fn is_line(section: Section) -> bool {
+    !matches!(section, Section::Bind | Section::Server | Section::StatsSocket | Section::Header | Section::CrtList)
+}
+
+/// The sections whose keywords people write into `section` by mistake.
+fn neighbours_of(section: Section) -> &'static [Section] {
+    const LINES: &[Section] =
+        &[Section::Global, Section::Defaults, Section::Frontend, Section::Listen, Section::Backend];
+    const OPTIONS: &[Section] = &[Section::Bind, Section::Server, Section::StatsSocket];
+    match section {
+        Section::Bind | Section::Server | Section::StatsSocket => OPTIONS,
+        _ if LINES.contains(&section) => LINES,
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,7 @@ pub enum Section {
     CrtStore,
     CrtList,
     Acme,
+    Healthcheck,
 }
 
 impl Section {
@@ -64,10 +65,11 @@ impl Section {
             Section::CrtStore => "crt-store",
             Section::CrtList => "crt-list",
             Section::Acme => "acme",
+            Section::Healthcheck => "healthcheck",
         }
     }
 
-    pub const ALL: [Section; 24] = [
+    pub const ALL: [Section; 25] = [
         Section::Global,
         Section::Defaults,
         Section::Frontend,
@@ -92,6 +94,7 @@ impl Section {
         Section::CrtStore,
         Section::CrtList,
         Section::Acme,
+        Section::Healthcheck,
     ];
 }
 
@@ -170,13 +173,15 @@ pub struct Row {
     pub status: Status,
     /// `no` and `default` may stand before it.
     pub negatable: bool,
+    /// The last word is an argument of the row without it, and this row only says what becomes of that argument:
+    /// `balance uri`.
+    pub value: bool,
 }
 
 impl Row {
     /// The words without the arguments: `timeout client`.
     pub fn keyword(&self) -> &'static str {
-        let end = self.syntax.find(['<', '[']).unwrap_or(self.syntax.len());
-        self.syntax[..end].trim_end()
+        self.split().0
     }
 
     /// How many words the keyword has.
@@ -186,6 +191,27 @@ impl Row {
 
     /// How many arguments must follow.
     pub fn arguments(&self) -> usize {
-        self.syntax[self.keyword().len()..].split(' ').filter(|word| word.starts_with('<')).count()
+        self.split().1.split(' ').filter(|word| word.starts_with('<')).count()
+    }
+
+    fn split(&self) -> (&'static str, &'static str) {
+        let end = self.syntax.find(['<', '[']).unwrap_or(self.syntax.len());
+        let (words, arguments) = self.syntax.split_at(end);
+        (words.trim_end(), arguments)
+    }
+
+    /// Whether the keyword's words are the first of `words`. What stands in parentheses after the last word is an
+    /// argument: `balance hdr(host)`, `http-request set-var(txn.a)`.
+    pub fn matches(&self, words: &[&str]) -> bool {
+        let mut given = words.iter();
+        let wanted = self.keyword().split(' ');
+        let last = self.words();
+        wanted.enumerate().all(|(index, wanted)| match given.next() {
+            Some(word) if index > 0 && index + 1 == last => word.split('(').next() == Some(wanted),
+            Some(word) => {
+                *word == wanted || (last == 1 && word.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('(')))
+            }
+            None => false,
+        })
     }
 }
