@@ -1,6 +1,6 @@
 //! The lines of servers and backends.
 
-use super::check_names::{check_names, has_code, is_finished};
+use super::check_numbers::is_finished;
 use super::columns::Column;
 use super::figures::{Snapshot, set_protocol_zeroes, start_row};
 use super::row::{Row, RowKind};
@@ -9,6 +9,7 @@ use super::server_status::full_name;
 use crate::config::model::{
     BalanceAlgorithm, Config, Observe, ProxyId, ProxyMode, Server, ServerAddress, ServerCheck, ServerId,
 };
+use crate::policy::health::{backend_downtime_ms, server_downtime_ms, status};
 use crate::shared::Shared;
 use crate::shared::averages::SessionTimes;
 use crate::shared::counters::{ProxyCounters, ServerCounters};
@@ -36,10 +37,9 @@ pub fn server_address(server: &Server) -> String {
     }
 }
 
-/// Downtime in whole seconds, the present outage included.
-fn downtime_s(snapshot: Snapshot, past_ms: u64, is_down: bool, since_us: u64) -> u32 {
-    let past_s = (past_ms / 1000).min(u64::from(u32::MAX)) as u32;
-    past_s.saturating_add(if is_down { snapshot.seconds_since(since_us) } else { 0 })
+/// Milliseconds as whole seconds.
+fn whole_seconds(duration_ms: u64) -> u32 {
+    (duration_ms / 1000).min(u64::from(u32::MAX)) as u32
 }
 
 fn set_times(row: &mut Row, times: &SessionTimes) {
@@ -99,7 +99,7 @@ pub fn server_row(snapshot: Snapshot, id: ServerId, status: String, selection: &
     row.set(Column::Rate, state.session_rate.per_second(snapshot.now_us));
     row.set(Column::RateMaximum, state.session_rate.maximum());
     if let Some(check) = server.check.as_ref().filter(|_| state.check_enabled.load(Relaxed)) {
-        set_check(&mut row, snapshot, check, state);
+        set_check(&mut row, snapshot, id, check);
     }
     if proxy.mode == ProxyMode::Http {
         row.set(Column::Http1xx, sum(|c| c.http_1xx.get()));
@@ -144,27 +144,25 @@ fn set_throttle(row: &mut Row, state: &ServerState) {
 }
 
 /// What checks found. Results are not shown in maintenance, where checks are paused.
-fn set_check(row: &mut Row, snapshot: Snapshot, check: &ServerCheck, state: &ServerState) {
-    let is_down = state.run_state() == RunState::Stopped;
-    let since_us = state.last_change_us.load(Relaxed);
+fn set_check(row: &mut Row, snapshot: Snapshot, id: ServerId, check: &ServerCheck) {
+    let state = snapshot.shared.server(id);
     row.set(Column::CheckFailures, state.check_failures.load(Relaxed));
     row.set(Column::DownTransitions, state.down_transitions.load(Relaxed));
-    row.set(Column::Downtime, downtime_s(snapshot, state.downtime_ms.load(Relaxed), is_down, since_us));
+    row.set(Column::Downtime, whole_seconds(server_downtime_ms(snapshot.shared, id, snapshot.now_us)));
     if state.admin_state() & admin::MAINT != 0 {
         return;
     }
-    let status = CheckStatus::from_number(state.check_status.load(Relaxed));
-    let (name, description) = check_names(status);
+    let result = CheckStatus::from_number(state.check_status.load(Relaxed));
     let running = if state.check_in_progress.load(Relaxed) { "* " } else { "" };
-    row.set(Column::CheckStatus, format!("{running}{name}"));
-    if has_code(status) {
+    row.set(Column::CheckStatus, format!("{running}{}", status::name(result)));
+    if status::has_code(result) {
         row.set(Column::CheckCode, u32::from(state.check_code.load(Relaxed)));
     }
-    if is_finished(status) {
+    if is_finished(result) {
         row.set(Column::CheckDuration, state.check_duration_ms.load(Relaxed));
     }
     row.set(Column::LastCheck, state.check_description.lock().map(|text| text.clone()).unwrap_or_default());
-    row.set(Column::CheckDescription, description);
+    row.set(Column::CheckDescription, status::description(result));
     row.set(Column::CheckRise, check.rise);
     row.set(Column::CheckFall, check.fall);
     row.set(Column::CheckHealth, state.health.load(Relaxed));
@@ -246,10 +244,9 @@ pub fn backend_row(snapshot: Snapshot, id: ProxyId, selection: &Selection) -> Ro
     row.set(Column::Active, usable.active);
     row.set(Column::Backup, usable.backup);
     row.set(Column::DownTransitions, u64::from(state.down_transitions.load(Relaxed)));
-    let since_us = state.last_change_us.load(Relaxed);
-    row.set(Column::LastChange, snapshot.seconds_since(since_us));
+    row.set(Column::LastChange, snapshot.seconds_since(state.last_change_us.load(Relaxed)));
     if has_servers {
-        row.set(Column::Downtime, downtime_s(snapshot, state.downtime_ms.load(Relaxed), !is_up, since_us));
+        row.set(Column::Downtime, whole_seconds(backend_downtime_ms(shared, id, snapshot.now_us)));
     }
     row.set(Column::Selected, sum(|c| c.backend_selected.get()));
     row.set(Column::Rate, state.backend_session_rate.per_second(snapshot.now_us));
@@ -272,9 +269,7 @@ pub fn backend_row(snapshot: Snapshot, id: ProxyId, selection: &Selection) -> Ro
     row.set(Column::Reuses, sum(|c| c.backend_reuses.get()));
     row.set(Column::InternalErrors, sum(|c| c.backend_internal_errors.get()));
     // HAProxy fills these three for its Prometheus exporter only and prints 0 here.
-    for column in
-        [Column::AggregatedServerStatus, Column::AggregatedServerCheckStatus, Column::AggregatedCheckStatus]
-    {
+    for column in [Column::AggregatedServerStatus, Column::AggregatedServerCheckStatus, Column::AggregatedCheckStatus] {
         row.set(column, 0u32);
     }
     if let Some(backend) = proxy.backend.as_ref().filter(|_| selection.details) {

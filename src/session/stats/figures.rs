@@ -50,7 +50,8 @@ pub fn for_each_row_of(snapshot: Snapshot, selection: &Selection, id: ProxyId, e
             each(frontend_row(snapshot, id));
         }
         if proxy.options.socket_stats && selection.has_kind(8) {
-            let listeners = frontend.listeners.iter().filter(|id| selection.has_number(shared.config.listener(**id).lid));
+            let listeners =
+                frontend.listeners.iter().filter(|id| selection.has_number(shared.config.listener(**id).lid));
             listeners.for_each(|listener| each(listener_row(snapshot, *listener, selection)));
         }
     }

@@ -3,7 +3,7 @@
 //! [`figures`] makes the rows; [`csv`], [`typed`] and [`page`] write them. [`process`] is `show info`.
 
 pub mod backend_figures;
-pub mod check_names;
+pub mod check_numbers;
 pub mod columns;
 pub mod csv;
 pub mod figures;
@@ -44,6 +44,5 @@ pub fn write_rows(snapshot: Snapshot, selection: &Selection, format: RowFormat, 
         }
     }
 }
-
 
 // tests

@@ -46,8 +46,6 @@ impl Selection {
 
 /// The proxies that `stats scope` names; `.` is the proxy itself. `None` when there is no scope.
 pub fn scope(config: &Config, names: &[String], own: ProxyId) -> Option<Vec<ProxyId>> {
-    let named = |id: &ProxyId| {
-        names.iter().any(|name| *name == config.proxy(*id).name || (name == "." && *id == own))
-    };
+    let named = |id: &ProxyId| names.iter().any(|name| *name == config.proxy(*id).name || (name == "." && *id == own));
     (!names.is_empty()).then(|| config.proxy_ids().filter(named).collect())
 }
