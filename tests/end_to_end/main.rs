@@ -7,5 +7,6 @@
 mod support;
 
 mod mqtt;
+mod sessions;
 mod tcp;
 mod tutorial;
