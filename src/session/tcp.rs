@@ -190,14 +190,13 @@ impl TcpSession {
         self.flowed(around, direction, flow)
     }
 
-    /// The slot's timer is used up: it must be set again.
-    pub fn expect_deadline(&mut self) {
-        self.deadline_changed = true;
+    /// The slot has something to do after an event: set the timer, or finish the session.
+    pub fn wants_attention(&self) -> bool {
+        self.deadline_changed || self.termination.is_some()
     }
-
-    /// True once after each change of what is waited for.
-    pub fn take_deadline_changed(&mut self) -> bool {
-        std::mem::take(&mut self.deadline_changed)
+    /// The slot has asked for the deadline.
+    pub fn deadline_is_set(&mut self) {
+        self.deadline_changed = false;
     }
 
     /// Acts on what a relay reports.
