@@ -3,14 +3,42 @@
 //! Life of a line: bytes → words with file, line and column ([`lex`]) → the keyword table → what was written →
 //! resolved, cross-checked [`model`].
 
+mod addresses;
 pub mod diagnostics;
 pub mod environment;
 pub mod keywords;
 pub mod lex;
+pub mod load;
+#[cfg(test)]
+mod load_tests;
 pub mod model;
 mod model_check;
 mod model_log;
+pub mod names;
+mod options;
 pub mod preprocess;
+mod resolve;
+mod resolve_global;
+mod resolve_listeners;
+mod resolve_log;
+mod resolve_servers;
+mod resolve_warnings;
+mod section_balance;
+mod section_bind;
+mod section_checks;
+mod section_global;
+mod section_header;
+mod section_log;
+mod section_options;
+mod section_proxy;
+mod section_server;
+mod section_stats;
+mod section_timeouts;
 pub mod source;
+mod statement;
 pub mod suggest;
 mod typography;
+mod values;
+mod worker_set;
+mod written;
+mod written_server;

@@ -1,0 +1,248 @@
+//! The way of a configuration from files to a [`Config`].
+
+use super::diagnostics::{Diagnostics, Severity};
+use super::environment::Environment;
+use super::keywords::{self, Admitted, Lookup, Modifier, Section};
+use super::lex::Line;
+use super::model::Config;
+use super::names::{ResolveNames, SystemNames};
+use super::options::parser_of;
+use super::section_header::{self, DefaultsSections};
+use super::source::{Source, read_sources};
+use super::statement::{LineParser, Statement};
+use super::written::*;
+use super::{
+    preprocess, resolve, section_balance, section_bind, section_checks, section_global, section_log, section_options,
+    section_proxy, section_server, section_stats, section_timeouts,
+};
+use std::path::PathBuf;
+
+/// What to load, and what the command line says about it.
+#[derive(Clone, Debug, Default)]
+pub struct LoadRequest {
+    /// The arguments of `-f`, in order: files, or directories whose `*.cfg` are loaded.
+    pub sources: Vec<PathBuf>,
+    pub overrides: Overrides,
+    /// What `${NAME}` expands to; see [`Environment::of_process`].
+    pub environment: Environment,
+}
+
+/// Command line options that change what a configuration means.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `-n`: the global maxconn, whatever the file says.
+    pub maxconn: Option<u32>,
+    /// `-N`: the maxconn of frontends that have none.
+    pub proxy_maxconn: Option<u32>,
+    /// `-dr`: a server whose name does not resolve starts without an address.
+    pub ignore_unresolved: bool,
+}
+
+/// The result of a load.
+#[derive(Debug)]
+pub struct Loaded {
+    /// `None` if there were errors.
+    pub config: Option<Config>,
+    pub diagnostics: Diagnostics,
+}
+
+/// Loads the files of `request`. Every problem of every file is in the result's diagnostics.
+pub fn load(request: &LoadRequest) -> Loaded {
+    let mut diagnostics = Diagnostics::default();
+    let sources = read_sources(&request.sources, &mut diagnostics);
+    let names = SystemNames::default();
+    load_sources(&sources, request.environment.clone(), &request.overrides, &names, diagnostics)
+}
+
+/// Loads one text as if it were a file called `name`, with HAProxy's own variables as environment.
+pub fn load_text(name: &str, text: &str) -> Loaded {
+    load_text_with(name, text, &SystemNames::default())
+}
+
+/// As [`load_text`], with `names` in place of the system's resolver.
+pub fn load_text_with(name: &str, text: &str, names: &dyn ResolveNames) -> Loaded {
+    let mut environment = Environment::empty();
+    environment.offer_standard("localhost", &[name.to_owned()]);
+    let source = Source::from_text(name, text);
+    load_sources(&[source], environment, &Overrides::default(), names, Diagnostics::default())
+}
+
+fn load_sources(
+    sources: &[Source],
+    mut environment: Environment,
+    overrides: &Overrides,
+    names: &dyn ResolveNames,
+    mut diagnostics: Diagnostics,
+) -> Loaded {
+    let mut reader = Reader {
+        written: Written { global: section_global::defaults(), proxies: Vec::new() },
+        defaults: DefaultsSections::default(),
+        current: Current::Nothing,
+        names,
+    };
+    for source in sources {
+        preprocess::each_line(source, &mut environment, &mut diagnostics, &mut |line, environment, diagnostics| {
+            reader.line(line, environment, diagnostics);
+        });
+        // A section does not reach into the next file.
+        reader.close();
+    }
+    let written = reader.written;
+    let config = resolve::resolve(written, overrides, names, &mut diagnostics);
+    let config = (!diagnostics.has_errors()).then_some(config);
+    if config.is_none() {
+        diagnostics.general(Severity::Alert, "Fatal errors found in configuration.");
+    }
+    Loaded { config, diagnostics }
+}
+
+/// The section that lines go to.
+enum Current {
+    /// Before the first section of a file.
+    Nothing,
+    Global,
+    Proxy(Box<WrittenProxy>),
+    /// A section that was refused: its lines would only repeat that.
+    Skipped,
+}
+
+struct Reader<'n> {
+    written: Written,
+    defaults: DefaultsSections,
+    current: Current,
+    names: &'n dyn ResolveNames,
+}
+
+/// The keyword table's name for the section.
+fn table_section(kind: SectionKind) -> Section {
+    match kind {
+        SectionKind::Defaults => Section::Defaults,
+        SectionKind::Listen => Section::Listen,
+        SectionKind::Frontend => Section::Frontend,
+        SectionKind::Backend => Section::Backend,
+    }
+}
+
+/// Every parser of a proxy's line.
+pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParser<WrittenProxy>)> {
+    [
+        section_proxy::KEYWORDS,
+        section_options::KEYWORDS,
+        section_timeouts::KEYWORDS,
+        section_balance::KEYWORDS,
+        section_log::KEYWORDS,
+        section_stats::KEYWORDS,
+        section_checks::KEYWORDS,
+        section_bind::KEYWORDS,
+        section_server::KEYWORDS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+impl Reader<'_> {
+    /// Files the open section.
+    fn close(&mut self) {
+        if let Current::Proxy(proxy) = std::mem::replace(&mut self.current, Current::Nothing) {
+            match proxy.kind {
+                SectionKind::Defaults => self.defaults.add(*proxy),
+                _ => self.written.proxies.push(*proxy),
+            }
+        }
+    }
+
+    fn line(&mut self, line: &Line, environment: &mut Environment, diagnostics: &mut Diagnostics) {
+        let Some(first) = line.words.first() else { return };
+
+        if matches!(keywords::lookup(Section::Header, &[first.as_str()]), Lookup::Found { .. }) {
+            self.close();
+            self.open(line, diagnostics);
+            return;
+        }
+        let section = match &self.current {
+            Current::Skipped => return,
+            Current::Nothing => {
+                let word = first.as_str();
+                diagnostics.error(line, Some(first), format!("unknown keyword '{word}' out of section."));
+                return;
+            }
+            Current::Global => Section::Global,
+            Current::Proxy(proxy) => table_section(proxy.kind),
+        };
+        let Admitted::Parse { row, words, modifier } = keywords::admit(section, line, 0, diagnostics) else {
+            return;
+        };
+        let mut statement = self.statement(line, row.keyword(), words, modifier, diagnostics);
+        let keyword = statement.keyword;
+        let parsed = match &mut self.current {
+            Current::Global => match parser_of(section_global::KEYWORDS, keyword) {
+                Some(parser) => Some(parser(&mut statement, &mut self.written.global)),
+                None => parser_of(section_global::ENVIRONMENT_KEYWORDS, keyword)
+                    .map(|parser| parser(&mut statement, environment)),
+            },
+            Current::Proxy(proxy) => {
+                proxy_parsers().find(|(name, _)| *name == keyword).map(|(_, parser)| parser(&mut statement, proxy))
+            }
+            Current::Nothing | Current::Skipped => None,
+        };
+        if parsed.is_none() {
+            statement.error(usize::MAX, format!("'{keyword}' cannot be used in section '{}'.", section.name()));
+        }
+    }
+
+    fn statement<'a>(
+        &self,
+        line: &'a Line,
+        keyword: &'a str,
+        words: usize,
+        modifier: Modifier,
+        diagnostics: &'a mut Diagnostics,
+    ) -> Statement<'a>
+    where
+        Self: 'a,
+    {
+        Statement {
+            line,
+            keyword,
+            modifier,
+            arguments: line.words.get(words..).unwrap_or(&[]),
+            label: "",
+            diagnostics,
+            names: self.names,
+        }
+    }
+
+    fn open(&mut self, line: &Line, diagnostics: &mut Diagnostics) {
+        let Admitted::Parse { row, words, modifier } = keywords::admit(Section::Header, line, 0, diagnostics) else {
+            self.current = Current::Skipped;
+            return;
+        };
+        let names = self.names;
+        let mut statement = Statement {
+            line,
+            keyword: row.keyword(),
+            modifier,
+            arguments: line.words.get(words..).unwrap_or(&[]),
+            label: "",
+            diagnostics,
+            names,
+        };
+        let kind = match row.keyword() {
+            "global" => {
+                statement.at_most(0);
+                self.current = Current::Global;
+                return;
+            }
+            "defaults" => SectionKind::Defaults,
+            "listen" => SectionKind::Listen,
+            "frontend" => SectionKind::Frontend,
+            "backend" => SectionKind::Backend,
+            _ => {
+                self.current = Current::Skipped;
+                return;
+            }
+        };
+        let proxy = section_header::open(&mut statement, kind, &self.defaults, &self.written.proxies);
+        self.current = Current::Proxy(Box::new(proxy));
+    }
+}

@@ -1,0 +1,189 @@
+//! From what was written to the model: names to ids, numbers handed out, defaults filled in.
+//!
+//! Nothing here stops at the first problem: whatever cannot be resolved is reported and left out, so that one run
+//! names everything.
+
+use super::diagnostics::{Diagnostics, Severity};
+use super::load::Overrides;
+use super::model::*;
+use super::names::ResolveNames;
+use super::resolve_global::{WorkerLayout, resolve_global};
+use super::resolve_listeners::resolve_listeners;
+use super::resolve_log::{resolve_log, resolve_log_format};
+use super::resolve_servers::{resolve_servers, resolve_tracking};
+use super::section_checks::method_of;
+use super::section_options::{options_of, splice_of};
+use super::written::*;
+use super::{resolve_warnings, section_options};
+
+/// HAProxy's `retries` without the keyword.
+const RETRIES_DEFAULT: u32 = 3;
+
+/// Builds the model. When `diagnostics` has errors afterwards, the result is incomplete and must not be run.
+pub fn resolve(
+    written: Written,
+    overrides: &Overrides,
+    names: &dyn ResolveNames,
+    diagnostics: &mut Diagnostics,
+) -> Config {
+    let layout = WorkerLayout::of(&written.global);
+    let global = resolve_global(&written.global, &layout, overrides, diagnostics);
+    let mut config = Config { global, ..Config::default() };
+    let iids = number_proxies(&written, diagnostics);
+    for (index, (proxy, iid)) in written.proxies.iter().zip(iids).enumerate() {
+        let id = ProxyId(index as u32);
+        let frontend = proxy.kind.accepts_connections().then(|| {
+            let listeners = resolve_listeners(proxy, id, &layout, &mut config.listeners, diagnostics);
+            resolve_frontend(proxy, listeners, &written, overrides, &config.global, diagnostics)
+        });
+        let backend = proxy.kind.has_servers().then(|| {
+            let servers = resolve_servers(proxy, id, overrides, names, &mut config.servers, diagnostics);
+            resolve_backend(proxy, servers)
+        });
+        config.proxies.push(resolve_proxy(proxy, iid, frontend, backend, &written.global, diagnostics));
+    }
+    resolve_tracking(&written, &mut config, diagnostics);
+    set_fullconn(&mut config);
+    resolve_warnings::check(&written, &config, diagnostics);
+    config
+}
+
+/// Hands out `iid`s as HAProxy does: written ones first, then the free numbers in file order. With a runtime socket,
+/// 1 is the socket's own frontend (measured on 2.6: the first proxy is then 2).
+fn number_proxies(written: &Written, diagnostics: &mut Diagnostics) -> Vec<u32> {
+    let mut used: Vec<(u32, &WrittenProxy)> = Vec::new();
+    for proxy in &written.proxies {
+        let Some(id) = proxy.id else { continue };
+        match used.iter().find(|(number, _)| *number == id) {
+            Some((_, other)) => diagnostics.about(
+                Severity::Alert,
+                &proxy.location,
+                format!("{} reuses the id {id} of {} declared at {}.", proxy.title(), other.title(), other.location),
+            ),
+            None => used.push((id, proxy)),
+        }
+    }
+    let written_ids: Vec<Option<u32>> = written.proxies.iter().map(|proxy| proxy.id).collect();
+    let first = if written.global.model.runtime_sockets.is_empty() { 1 } else { 2 };
+    hand_out_numbers(&written_ids, first)
+}
+
+/// Gives each entry its own number or the next free one. The counter moves on with every entry, written or not: that
+/// is how HAProxy numbers, and tools remember the numbers.
+pub fn hand_out_numbers(written: &[Option<u32>], first: u32) -> Vec<u32> {
+    let used: std::collections::HashSet<u32> = written.iter().flatten().copied().collect();
+    let mut next = first;
+    written
+        .iter()
+        .map(|number| {
+            let number = number.unwrap_or_else(|| {
+                while used.contains(&next) {
+                    next = next.saturating_add(1);
+                }
+                next
+            });
+            next = next.saturating_add(1);
+            number
+        })
+        .collect()
+}
+
+fn resolve_frontend(
+    proxy: &WrittenProxy,
+    listeners: Vec<ListenerId>,
+    written: &Written,
+    overrides: &Overrides,
+    global: &Global,
+    diagnostics: &mut Diagnostics,
+) -> Frontend {
+    let settings = &proxy.settings;
+    // Without a maxconn of its own, a frontend may take all that the process may (HAProxy since 2.0; before, 2000).
+    // The old default is not kept: it is the limit that surprised the people who wrote these files.
+    let maxconn =
+        settings.maxconn.or(overrides.proxy_maxconn).map(|own| global.maxconn.map_or(own, |all| own.min(all)));
+    let default_backend = settings.default_backend.as_ref().and_then(|(name, location)| {
+        let found = written.proxies.iter().position(|other| other.kind.has_servers() && other.name == *name);
+        if found.is_none() {
+            let text = format!("Proxy '{}': unable to find required default_backend: '{name}'.", proxy.name);
+            diagnostics.about(Severity::Alert, location, text);
+        }
+        found.map(|index| ProxyId(index as u32))
+    });
+    Frontend {
+        listeners,
+        maxconn: maxconn.or(global.maxconn),
+        default_backend,
+        session_rate_limit: settings.session_rate_limit,
+        backlog: settings.backlog,
+    }
+}
+
+fn resolve_backend(proxy: &WrittenProxy, servers: Vec<ServerId>) -> Backend {
+    let settings = &proxy.settings;
+    Backend {
+        servers,
+        balance: settings.balance.clone(),
+        hash_type: settings.hash_type,
+        hash_balance_factor: settings.hash_balance_factor,
+        retries: settings.retries.unwrap_or(RETRIES_DEFAULT),
+        fullconn: settings.fullconn,
+        check: method_of(settings),
+        source: settings.source.clone(),
+    }
+}
+
+fn resolve_proxy(
+    proxy: &WrittenProxy,
+    iid: u32,
+    frontend: Option<Frontend>,
+    backend: Option<Backend>,
+    global: &WrittenGlobal,
+    diagnostics: &mut Diagnostics,
+) -> Proxy {
+    let settings = &proxy.settings;
+    let log = resolve_log(proxy, global);
+    Proxy {
+        name: proxy.name.clone(),
+        iid,
+        location: proxy.location.clone(),
+        mode: settings.mode,
+        disabled: settings.disabled,
+        description: proxy.description.clone(),
+        log_format: resolve_log_format(proxy, &log, diagnostics),
+        log,
+        log_tag: settings.log_tag.clone(),
+        options: options_of(settings),
+        splice: splice_of(settings),
+        timeouts: settings.timeouts,
+        client_keepalive: keepalive(settings, settings.client_keepalive, "clitcpka"),
+        server_keepalive: keepalive(settings, settings.server_keepalive, "srvtcpka"),
+        // Statistics are an HTTP answer.
+        stats: settings.stats.clone().filter(|_| settings.mode == ProxyMode::Http),
+        frontend,
+        backend,
+    }
+}
+
+fn keepalive(settings: &ProxySettings, times: KeepaliveSettings, option: &'static str) -> KeepaliveSettings {
+    KeepaliveSettings { enabled: section_options::is_on(settings, option), ..times }
+}
+
+/// `fullconn` without the keyword: a tenth of the maxconns of the frontends that lead to the backend, rounded up, at
+/// least 1 (configuration.txt section 4.2 "fullconn"; measured on 2.6). Stays open while the global maxconn is.
+fn set_fullconn(config: &mut Config) {
+    for id in config.proxy_ids() {
+        let mut total: Option<u64> = Some(0);
+        for source in config.proxy_ids() {
+            let Some(frontend) = &config.proxy(source).frontend else { continue };
+            if source == id || frontend.default_backend == Some(id) {
+                total = total.zip(frontend.maxconn).map(|(total, maxconn)| total + u64::from(maxconn));
+            }
+        }
+        let Some(total) = total else { continue };
+        let Some(backend) = config.proxies.get_mut(id.index()).and_then(|proxy| proxy.backend.as_mut()) else {
+            continue;
+        };
+        let tenth = u32::try_from(total.div_ceil(10)).unwrap_or(u32::MAX).max(1);
+        backend.fullconn.get_or_insert(tenth);
+    }
+}

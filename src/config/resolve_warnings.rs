@@ -1,0 +1,147 @@
+//! What is allowed and will hurt later, and what a proxy's parts say against each other.
+
+use super::diagnostics::{Diagnostics, Severity};
+use super::model::*;
+use super::resolve_listeners::check_duplicates;
+use super::written::*;
+
+/// Checks the whole; writes into `diagnostics`.
+pub fn check(written: &Written, config: &Config, diagnostics: &mut Diagnostics) {
+    check_duplicates(config, diagnostics);
+    for (proxy, id) in written.proxies.iter().zip(config.proxy_ids()) {
+        if proxy.settings.disabled {
+            continue;
+        }
+        http_forwarding(proxy, diagnostics);
+        unbound(proxy, diagnostics);
+        missing_timeouts(proxy, diagnostics);
+        modes(proxy, config.proxy(id), config, diagnostics);
+        ignored_rules(proxy, diagnostics);
+        unused_backend(proxy, id, config, diagnostics);
+        log_without_global(proxy, written, diagnostics);
+    }
+}
+
+fn warn(proxy: &WrittenProxy, text: String, diagnostics: &mut Diagnostics) {
+    diagnostics.about(Severity::Warning, &proxy.location, text);
+}
+
+/// HTTP is answered (statistics), not forwarded yet.
+fn http_forwarding(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
+    if proxy.settings.mode != ProxyMode::Http {
+        return;
+    }
+    let (location, what) = match (proxy.servers.first(), &proxy.settings.default_backend) {
+        (Some(server), _) => (&server.location, format!("server '{}'", server.name)),
+        (None, Some((name, location))) if proxy.kind.accepts_connections() => {
+            (location, format!("default_backend '{name}'"))
+        }
+        _ => return,
+    };
+    let text = format!(
+        "{} forwards HTTP to {what}: that comes with HTTP mode; write 'mode tcp' in it meanwhile.",
+        proxy.title()
+    );
+    diagnostics.about(Severity::Alert, location, text);
+}
+
+fn unbound(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
+    if proxy.kind.accepts_connections() && proxy.binds.is_empty() {
+        let name = &proxy.name;
+        let text = match proxy.kind {
+            SectionKind::Listen => {
+                format!("proxy '{name}' has no 'bind' directive. Please declare it as a backend if this was intended.")
+            }
+            _ => format!("proxy '{name}' has no 'bind' directive: it never receives a connection."),
+        };
+        warn(proxy, text, diagnostics);
+    }
+}
+
+/// HAProxy's wording, lines included: people search for it.
+fn missing_timeouts(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
+    let timeouts = &proxy.settings.timeouts;
+    // A page that the process answers itself needs no server.
+    let serves = proxy.kind.has_servers() && !(proxy.servers.is_empty() && proxy.kind == SectionKind::Listen);
+    let missing = proxy.kind.accepts_connections() && timeouts.client.is_none()
+        || serves && (timeouts.connect.is_none() || timeouts.server.is_none());
+    if !missing || proxy.settings.mode == ProxyMode::Health {
+        return;
+    }
+    let kind = match proxy.kind {
+        SectionKind::Listen => "proxy",
+        kind => kind.name(),
+    };
+    let text = format!(
+        "missing timeouts for {kind} '{}'.\n\
+         While not properly invalid, you will certainly encounter various problems\n\
+         with such a configuration. To fix this, please ensure that all following\n\
+         timeouts are set to a non-zero value: 'client', 'connect', 'server'.",
+        proxy.name
+    );
+    warn(proxy, text, diagnostics);
+}
+
+fn modes(proxy: &WrittenProxy, resolved: &Proxy, config: &Config, diagnostics: &mut Diagnostics) {
+    if proxy.settings.stats.is_some() && proxy.own.stats && proxy.settings.mode != ProxyMode::Http {
+        let text = format!("'stats' statement ignored for proxy '{}' as it requires HTTP mode.", proxy.name);
+        warn(proxy, text, diagnostics);
+    }
+    let Some(target) = resolved.frontend.as_ref().and_then(|frontend| frontend.default_backend) else { return };
+    let target = config.proxy(target);
+    if target.mode != resolved.mode && resolved.mode == ProxyMode::Http {
+        let location = proxy.settings.default_backend.as_ref().map_or(&proxy.location, |(_, location)| location);
+        let text = format!(
+            "{} tries to use incompatible backend '{}' ({}) in a 'default_backend' rule (see 'mode').",
+            proxy.title(),
+            target.name,
+            target.location
+        );
+        diagnostics.about(Severity::Alert, location, text);
+    }
+}
+
+fn ignored_rules(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
+    let kind = proxy.settings.check_kind;
+    let name = &proxy.name;
+    if proxy.own.tcp_check && kind != CheckKind::Tcp {
+        let text = format!("proxy '{name}' uses tcp-check rules without 'option tcp-check', so the rules are ignored.");
+        warn(proxy, text, diagnostics);
+    }
+    if proxy.own.http_check && kind != CheckKind::Http {
+        let text = format!("proxy '{name}' uses http-check rules without 'option httpchk', so the rules are ignored.");
+        warn(proxy, text, diagnostics);
+    }
+}
+
+/// A backend that no frontend leads to only costs checks.
+fn unused_backend(proxy: &WrittenProxy, id: ProxyId, config: &Config, diagnostics: &mut Diagnostics) {
+    if proxy.kind != SectionKind::Backend {
+        return;
+    }
+    let leads_here =
+        |other: &Proxy| other.frontend.as_ref().is_some_and(|frontend| frontend.default_backend == Some(id));
+    // Tracked servers are used by whoever tracks them.
+    let tracked = config
+        .servers
+        .iter()
+        .any(|server| server.backend != id && server.track.is_some_and(|target| config.server(target).backend == id));
+    if !tracked && !config.proxies.iter().any(leads_here) {
+        warn(proxy, format!("backend '{}' is used by no frontend.", proxy.name), diagnostics);
+    }
+}
+
+fn log_without_global(proxy: &WrittenProxy, written: &Written, diagnostics: &mut Diagnostics) {
+    if !written.global.log_targets.is_empty() || !proxy.kind.accepts_connections() {
+        return;
+    }
+    let found = proxy.settings.log.iter().find_map(|log| match log {
+        WrittenLog::Global(location) => Some(location),
+        WrittenLog::Target(_) => None,
+    });
+    if let Some(location) = found {
+        let text =
+            format!("proxy '{}' says 'log global', but 'global' has no 'log' line: nothing is logged.", proxy.name);
+        diagnostics.about(Severity::Warning, location, text);
+    }
+}

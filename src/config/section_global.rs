@@ -1,0 +1,347 @@
+//! The `global` section (configuration.txt section 3).
+
+use super::environment::Environment;
+use super::keywords::{Modifier, Section};
+use super::model::*;
+use super::options::parse_options;
+use super::section_bind;
+use super::section_log::parse_log_target;
+use super::section_proxy::parse_numeric_id;
+use super::statement::{LineParser, Statement};
+use super::values::{DefaultUnit, parse_integer, parse_size, parse_time, parse_u32};
+use super::worker_set::{parse_cpus, parse_worker_set};
+use super::written::*;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub const KEYWORDS: &[(&str, LineParser<WrittenGlobal>)] = &[
+    ("daemon", |s, g| flag(s, &mut g.model.daemon)),
+    ("debug", |s, g| flag(s, &mut g.model.debug)),
+    ("quiet", |s, g| flag(s, &mut g.model.quiet)),
+    ("nosplice", |s, g| flag(s, &mut g.model.nosplice)),
+    ("master-worker", master_worker),
+    ("nbproc", |s, g| workers(s, &mut g.nbproc)),
+    ("nbthread", |s, g| workers(s, &mut g.nbthread)),
+    ("cpu-map", cpu_map),
+    ("engine", engine),
+    ("maxconn", |s, g| positive(s, &mut g.model.maxconn)),
+    ("maxconnrate", |s, g| number(s, &mut g.model.maxconnrate)),
+    ("maxsessrate", |s, g| number(s, &mut g.model.maxsessrate)),
+    ("maxpipes", |s, g| optional_number(s, &mut g.model.maxpipes)),
+    ("ulimit-n", |s, g| descriptors(s, &mut g.model.ulimit_n)),
+    ("fd-hard-limit", |s, g| descriptors(s, &mut g.model.fd_hard_limit)),
+    ("strict-limits", strict_limits),
+    ("pidfile", |s, g| path(s, &mut g.model.pidfile)),
+    ("chroot", |s, g| path(s, &mut g.model.chroot)),
+    ("user", |s, g| name(s, &mut g.model.user)),
+    ("group", |s, g| name(s, &mut g.model.group)),
+    ("uid", |s, g| numeric(s, &mut g.model.user)),
+    ("gid", |s, g| numeric(s, &mut g.model.group)),
+    ("grace", |s, g| time(s, &mut g.model.grace)),
+    ("hard-stop-after", |s, g| time(s, &mut g.model.hard_stop_after)),
+    ("log", log),
+    ("log-tag", |s, g| word(s, &mut g.model.log_tag)),
+    ("log-send-hostname", log_send_hostname),
+    ("node", node),
+    ("description", description),
+    ("spread-checks", spread_checks),
+    ("max-spread-checks", |s, g| time(s, &mut g.model.max_spread_checks)),
+    ("stats socket", stats_socket),
+    ("stats timeout", |s, g| time(s, &mut g.model.stats_timeout)),
+    ("stats maxconn", stats_maxconn),
+    ("tune.bufsize", |s, g| size(s, &mut g.model.bufsize_bytes)),
+    ("tune.pipesize", |s, g| size(s, &mut g.model.pipesize_bytes)),
+    ("tune.rcvbuf.client", |s, g| optional_size(s, &mut g.model.rcvbuf_client_bytes)),
+    ("tune.sndbuf.client", |s, g| optional_size(s, &mut g.model.sndbuf_client_bytes)),
+    ("tune.rcvbuf.server", |s, g| optional_size(s, &mut g.model.rcvbuf_server_bytes)),
+    ("tune.sndbuf.server", |s, g| optional_size(s, &mut g.model.sndbuf_server_bytes)),
+];
+
+/// `setenv` and its kin change what the lines after them expand to.
+pub const ENVIRONMENT_KEYWORDS: &[(&str, LineParser<Environment>)] =
+    &[("setenv", setenv), ("presetenv", presetenv), ("unsetenv", unsetenv), ("resetenv", resetenv)];
+
+/// What holds without a `global` section.
+pub fn defaults() -> WrittenGlobal {
+    WrittenGlobal {
+        model: Global {
+            nbproc: 1,
+            strict_limits: true,
+            log_tag: "haproxy".to_owned(),
+            bufsize_bytes: 16_384,
+            stats_timeout: Some(Duration::from_secs(10)),
+            stats_maxconn: 10,
+            ..Global::default()
+        },
+        ..WrittenGlobal::default()
+    }
+}
+
+fn flag(statement: &mut Statement, field: &mut bool) {
+    if statement.at_most(0) {
+        *field = statement.modifier == Modifier::None;
+    }
+}
+
+fn master_worker(statement: &mut Statement, global: &mut WrittenGlobal) {
+    match statement.text(0) {
+        "" | "no-exit-on-failure" | "exit-on-failure" => {
+            if statement.at_most(1) {
+                global.model.master_worker = statement.modifier == Modifier::None;
+            }
+        }
+        other => statement.error(0, format!("'master-worker' only supports 'no-exit-on-failure', not '{other}'.")),
+    }
+}
+
+fn strict_limits(statement: &mut Statement, global: &mut WrittenGlobal) {
+    if statement.at_most(0) {
+        global.model.strict_limits = statement.modifier != Modifier::No;
+    }
+}
+
+fn read_number(statement: &mut Statement, minimum: u32) -> Option<u32> {
+    let text = statement.required(0, "an integer argument")?;
+    let number = parse_u32(text, minimum, i32::MAX as u32, statement.keyword);
+    let number = statement.accept(0, number)?;
+    statement.at_most(1).then_some(number)
+}
+
+fn number(statement: &mut Statement, field: &mut u32) {
+    if let Some(number) = read_number(statement, 0) {
+        *field = number;
+    }
+}
+
+fn optional_number(statement: &mut Statement, field: &mut Option<u32>) {
+    *field = read_number(statement, 0).or(*field);
+}
+
+/// 0 asks for the computed value, as leaving the line out does.
+fn positive(statement: &mut Statement, field: &mut Option<u32>) {
+    if let Some(number) = read_number(statement, 0) {
+        *field = (number > 0).then_some(number);
+    }
+}
+
+fn descriptors(statement: &mut Statement, field: &mut Option<u64>) {
+    if let Some(number) = read_number(statement, 0) {
+        *field = (number > 0).then_some(number.into());
+    }
+}
+
+/// `nbproc` and `nbthread`: the workers are their product.
+fn workers(statement: &mut Statement, field: &mut Option<u32>) {
+    let Some(text) = statement.required(0, "a number of workers") else { return };
+    // HAProxy's limit: a bit in a machine word each.
+    let number = parse_u32(text, 1, 64, statement.keyword);
+    let Some(number) = statement.accept(0, number) else { return };
+    if statement.at_most(1) {
+        *field = Some(number);
+    }
+}
+
+/// `cpu-map [auto:]<process-set>[/<thread-set>] <cpu-set>…`
+fn cpu_map(statement: &mut Statement, global: &mut WrittenGlobal) {
+    let expected = "[auto:]<process-set>[/<thread-set>] followed by CPU numbers or ranges";
+    let Some(text) = statement.required(0, expected) else { return };
+    let (sets, automatic) = match text.strip_prefix("auto:") {
+        Some(sets) => (sets, true),
+        None => (text, false),
+    };
+    let (processes, threads) = match sets.split_once('/') {
+        Some((processes, threads)) => (processes, threads),
+        None => (sets, "all"),
+    };
+    let processes = parse_worker_set(processes);
+    let Some(processes) = statement.accept(0, processes) else { return };
+    let threads = parse_worker_set(threads);
+    let Some(threads) = statement.accept(0, threads) else { return };
+    let mut cpus = Vec::new();
+    if statement.required(1, expected).is_none() {
+        return;
+    }
+    for index in 1..statement.arguments.len() {
+        let parsed = parse_cpus(statement.text(index));
+        let Some(parsed) = statement.accept(index, parsed) else { return };
+        cpus.extend(parsed);
+    }
+    global.cpu_maps.push(CpuMap { processes, threads, cpus, automatic });
+}
+
+/// Ringway's own: `engine io_uring|epoll|automatic`.
+fn engine(statement: &mut Statement, global: &mut WrittenGlobal) {
+    global.model.engine = match statement.text(0) {
+        "io_uring" => EngineChoice::IoUring,
+        "epoll" => EngineChoice::Epoll,
+        "automatic" => EngineChoice::Automatic,
+        _ => return statement.error(0, "'engine' expects 'io_uring', 'epoll' or 'automatic'."),
+    };
+    statement.at_most(1);
+}
+
+fn path(statement: &mut Statement, field: &mut Option<PathBuf>) {
+    if let Some(path) = statement.required(0, "a path") {
+        if statement.at_most(1) {
+            *field = Some(PathBuf::from(path));
+        }
+    }
+}
+
+fn name(statement: &mut Statement, field: &mut Option<UserOrGroup>) {
+    if let Some(name) = statement.required(0, "a name") {
+        if statement.at_most(1) {
+            *field = Some(UserOrGroup::Name(name.to_owned()));
+        }
+    }
+}
+
+fn numeric(statement: &mut Statement, field: &mut Option<UserOrGroup>) {
+    if let Some(text) = statement.required(0, "a number") {
+        let id = parse_numeric_id(text, statement.keyword);
+        if let Some(id) = statement.accept(0, id) {
+            statement.at_most(1);
+            *field = Some(id);
+        }
+    }
+}
+
+fn time(statement: &mut Statement, field: &mut Option<Duration>) {
+    let Some(text) = statement.required(0, "a time such as 30s (without a unit: milliseconds)") else { return };
+    let time = parse_time(text, DefaultUnit::Milliseconds, statement.keyword);
+    if let Some(time) = statement.accept(0, time) {
+        if statement.at_most(1) {
+            *field = Some(time);
+        }
+    }
+}
+
+fn word(statement: &mut Statement, field: &mut String) {
+    if let Some(word) = statement.required(0, "a word") {
+        if statement.at_most(1) {
+            *field = word.to_owned();
+        }
+    }
+}
+
+fn size(statement: &mut Statement, field: &mut u32) {
+    let mut value = None;
+    optional_size(statement, &mut value);
+    *field = value.unwrap_or(*field);
+}
+
+fn optional_size(statement: &mut Statement, field: &mut Option<u32>) {
+    let Some(text) = statement.required(0, "a size in bytes") else { return };
+    let size = parse_size(text, statement.keyword);
+    if let Some(size) = statement.accept(0, size) {
+        if statement.at_most(1) {
+            *field = Some(size);
+        }
+    }
+}
+
+fn log(statement: &mut Statement, global: &mut WrittenGlobal) {
+    if statement.modifier != Modifier::None {
+        if statement.at_most(0) {
+            global.log_targets.clear();
+        }
+        return;
+    }
+    if let Some(target) = parse_log_target(statement) {
+        global.log_targets.push(target);
+    }
+}
+
+fn log_send_hostname(statement: &mut Statement, global: &mut WrittenGlobal) {
+    if statement.at_most(1) {
+        global.model.log_send_hostname = Some(statement.text(0).to_owned());
+    }
+}
+
+fn node(statement: &mut Statement, global: &mut WrittenGlobal) {
+    let Some(name) = statement.required(0, "a name") else { return };
+    if let Some(character) = super::section_header::bad_character(name) {
+        return statement.error(0, format!("'node' name '{name}' holds '{character}', which is not permitted."));
+    }
+    global.model.node = Some(name.to_owned());
+    statement.at_most(1);
+}
+
+fn description(statement: &mut Statement, global: &mut WrittenGlobal) {
+    if statement.required(0, "a text").is_some() {
+        global.model.description = Some(statement.joined(0));
+    }
+}
+
+fn spread_checks(statement: &mut Statement, global: &mut WrittenGlobal) {
+    let Some(text) = statement.required(0, "a percentage from 0 to 50") else { return };
+    let percent = parse_integer(text, 0, 50, "spread-checks");
+    if let Some(percent) = statement.accept(0, percent) {
+        global.model.spread_checks_percent = percent.unsigned_abs() as u32;
+        statement.at_most(1);
+    }
+}
+
+fn stats_maxconn(statement: &mut Statement, global: &mut WrittenGlobal) {
+    if let Some(number) = read_number(statement, 1) {
+        global.model.stats_maxconn = number;
+    }
+}
+
+/// `stats socket <address>[,<address>] [mode …] [level …]` (management.txt section 9.3).
+fn stats_socket(statement: &mut Statement, global: &mut WrittenGlobal) {
+    let Some(list) = statement.required(0, "a path or an address") else { return };
+    // HAProxy takes any path here, also one that does not start with a slash.
+    let is_path = !list.contains(['@', ':', ',']);
+    let parsed = if is_path && !list.starts_with('/') {
+        super::addresses::parse_bind(&format!("unix@{list}"), statement.names)
+    } else {
+        super::addresses::parse_bind(list, statement.names)
+    };
+    let addresses = parsed.map_err(|why| format!("'stats socket' : {why}"));
+    let addresses = statement.accept(0, addresses);
+    let mut settings = BindSettings::default();
+    parse_options(statement, 1, Section::StatsSocket, section_bind::OPTIONS, "'stats socket' : ", &mut settings);
+    for bind in addresses.unwrap_or_default() {
+        global.model.runtime_sockets.push(RuntimeSocket {
+            address: super::resolve_listeners::with_v6only(bind.address, &settings),
+            level: settings.level.unwrap_or_default(),
+            mode: settings.mode,
+            user: settings.user.clone(),
+            group: settings.group.clone(),
+            backlog: settings.backlog,
+            maxconn: settings.maxconn,
+            name: settings.name.clone(),
+            location: statement.location(),
+        });
+    }
+}
+
+fn setenv(statement: &mut Statement, environment: &mut Environment) {
+    if let (Some(name), Some(_)) = (statement.required(0, "a name and a value"), statement.arguments.get(1)) {
+        environment.set(name, statement.text(1));
+        statement.at_most(2);
+    } else if statement.arguments.len() == 1 {
+        statement.error(0, "'setenv' expects a name and a value.");
+    }
+}
+
+fn presetenv(statement: &mut Statement, environment: &mut Environment) {
+    if let (Some(name), Some(_)) = (statement.required(0, "a name and a value"), statement.arguments.get(1)) {
+        environment.set_if_absent(name, statement.text(1));
+        statement.at_most(2);
+    } else if statement.arguments.len() == 1 {
+        statement.error(0, "'presetenv' expects a name and a value.");
+    }
+}
+
+fn unsetenv(statement: &mut Statement, environment: &mut Environment) {
+    if statement.required(0, "at least one name").is_some() {
+        statement.arguments.iter().for_each(|name| environment.unset(name.as_str()));
+    }
+}
+
+fn resetenv(statement: &mut Statement, environment: &mut Environment) {
+    let names: Vec<&str> = statement.arguments.iter().map(|name| name.as_str()).collect();
+    environment.keep_only(&names);
+}
