@@ -48,6 +48,8 @@ pub struct Expect {
 pub enum ExpectPattern {
     /// A literal in the reply (tcp: anywhere in the stream; http: in the body).
     Text(Vec<u8>),
+    /// tcp only: the same, written in hexadecimal (messages do not print it).
+    Binary(Vec<u8>),
     /// A regular expression's source.
     Regex(String),
     /// http only: inclusive status ranges.

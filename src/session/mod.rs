@@ -4,6 +4,7 @@
 pub mod local_context;
 pub mod local_http;
 pub mod local_session;
+pub mod probe;
 pub mod relay;
 pub mod runtime;
 pub mod segments;

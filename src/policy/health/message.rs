@@ -147,19 +147,12 @@ pub fn proxy_kind(proxy: &Proxy) -> &'static str {
 /// What a server said goes into a log line: nothing may end the line or the quotes early.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => {
-                escaped.push('\\');
-                escaped.push(character);
+    for byte in text.bytes() {
+        match byte {
+            b'"' | 0..b' ' | 127.. => {
+                let _ = write!(escaped, "<{byte:02X}>");
             }
-            '\n' => escaped.push_str("\\n"),
-            '\r' => escaped.push_str("\\r"),
-            '\t' => escaped.push_str("\\t"),
-            other if other.is_control() => {
-                let _ = write!(escaped, "\\x{:02x}", other as u32);
-            }
-            other => escaped.push(other),
+            printable => escaped.push(char::from(printable)),
         }
     }
     escaped
