@@ -11,6 +11,7 @@ pub mod lex;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
+pub mod log_format;
 pub mod model;
 mod model_check;
 mod model_log;

@@ -34,9 +34,13 @@ pub enum LogAddress {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyslogFormat {
+    /// No `format` word: as [`SyslogFormat::Local`], with the host name when `log-send-hostname` is set.
     #[default]
+    Unspecified,
+    /// With the host name, `localhost` without `log-send-hostname`.
     Rfc3164,
     Rfc5424,
+    /// rfc3164 without a host name, whatever `log-send-hostname` says.
     Local,
     Short,
     Priority,
@@ -98,9 +102,10 @@ pub enum LogTag {
     RequestDate /* tr */, RequestDateGmt /* trg */, RequestDateLocal /* trl */,
     TerminationState /* ts */, TerminationStateCookie /* tsc */,
     RequestCounter /* rt */, LogCounter /* lc */, Hostname /* H */, Pid /* pid */, UniqueId /* ID */,
-    // HTTP ones: '-' or -1 in TCP, as HAProxy prints them.
+    // HTTP ones. HAProxy refuses most of them in a TCP proxy: see `log_format::compile`.
     StatusCode /* ST */, CapturedRequestCookie /* CC */, CapturedResponseCookie /* CS */,
     CapturedRequestHeaders /* hr */, CapturedResponseHeaders /* hs */, RequestLine /* r */,
+    CapturedRequestHeaderList /* hrl */, CapturedResponseHeaderList /* hsl */,
     HttpMethod /* HM */, HttpUri /* HU */, HttpPath /* HP */, HttpPathOnly /* HPO */, HttpQuery /* HQ */, HttpVersion /* HV */,
     SslCiphers /* sslc */, SslVersion /* sslv */,
 }

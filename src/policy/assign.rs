@@ -2,7 +2,8 @@
 //!
 //! Counting: a [`Lease`] is one unit of [`ServerState::served`]; dropping it gives the unit back and lets the next in
 //! line have it. Everything here may run on all workers at once and takes no lock. This module counts `served`,
-//! `queued`, their maxima, `selected` (lbtot) of server and backend, and [`ProxyState::backend_connections`] through
+//! `queued`, their maxima, `selected` (lbtot) of server and backend (not for who came through the backend's queue: nor
+//! does HAProxy), and [`ProxyState::backend_connections`] through
 //! [`enter_backend`]; everything else (sessions, rates, retries, errors) is the session's.
 //!
 //! [`ProxyState::backend_connections`]: crate::shared::ProxyState::backend_connections
@@ -71,12 +72,13 @@ pub enum Assignment {
     QueueFull,
 }
 
-/// Which queue, and how many were served from it while this connection waited there.
+/// Which queue, and the place in it as the log counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuePosition {
     /// The server's own queue (`%sq`), else the backend's (`%bq`).
     pub is_server_queue: bool,
-    pub ahead: u32,
+    /// Connections served from the queue until this one's turn, itself included; as HAProxy counts, the first is 1.
+    pub position: u32,
 }
 
 /// A place in a queue. Dropping it leaves the queue.
@@ -96,9 +98,13 @@ impl Ticket {
         Lease { shared: self.shared.clone(), server }
     }
 
-    /// The log's `%sq` and `%bq`: known when the grant is there; 0 before.
+    /// The log's `%sq` and `%bq`: final once a grant has come, and when giving up, what it would be now.
     pub fn queue_position(&self) -> QueuePosition {
-        QueuePosition { is_server_queue: self.server.is_some(), ahead: self.waiting.position() }
+        let queue = match self.server {
+            Some(server) => &self.shared.server(server).queue,
+            None => &self.shared.proxy(self.backend).queue,
+        };
+        QueuePosition { is_server_queue: self.server.is_some(), position: queue.position(&self.waiting) }
     }
 
     /// The server whose own queue this is; `None`: the backend's.

@@ -3,4 +3,7 @@
 pub mod assign;
 pub mod balance;
 pub mod health;
+pub mod log_date;
+pub mod log_format;
 pub mod state_log;
+pub mod syslog;

@@ -15,16 +15,11 @@ pub struct Waiting {
     pub waiter: Waiter,
     /// The queue's [`WaitQueue::granted`] when this one came.
     granted_before: u64,
-    /// How many of those ahead were served while this one waited: `%sq` or `%bq`. Set by the one who grants.
+    /// Set by the one who grants; 0 before.
     position: AtomicU32,
 }
 
-impl Waiting {
-    /// Connections that were served before this one while it waited; 0 until it was granted a slot.
-    pub fn position(&self) -> u32 {
-        self.position.load(Ordering::Relaxed)
-    }
-}
+impl Waiting {}
 
 /// See the module's text. The key is the order of arrival in the whole backend, so that the heads of a server's queue
 /// and of its backend's queue can be compared.
@@ -54,11 +49,18 @@ impl WaitQueue {
     /// Removes the first because it gets a slot; fixes its position.
     pub fn pop_granted(&self) -> Option<Arc<Waiting>> {
         let waiting = self.entries.pop_front()?.value().clone();
-        let before = self.granted.fetch_add(1, Ordering::Relaxed);
-        waiting
-            .position
-            .store(before.saturating_sub(waiting.granted_before).min(u32::MAX as u64) as u32, Ordering::Relaxed);
+        let granted = self.granted.fetch_add(1, Ordering::Relaxed);
+        waiting.position.store(ahead(&waiting, granted), Ordering::Relaxed);
         Some(waiting)
+    }
+
+    /// The log's `%sq` or `%bq` of one that waits or waited here: how many were served from the queue until its own
+    /// turn, or until now, itself included (HAProxy prints 1 for the first in line).
+    pub fn position(&self, waiting: &Waiting) -> u32 {
+        match waiting.position.load(Ordering::Relaxed) {
+            0 => ahead(waiting, self.granted.load(Ordering::Relaxed)),
+            position => position,
+        }
     }
 
     /// Removes the first without a slot, to make it choose again.
@@ -70,6 +72,10 @@ impl WaitQueue {
     pub fn remove(&self, sequence: u64) -> bool {
         self.entries.remove(&sequence).is_some()
     }
+}
+
+fn ahead(waiting: &Waiting, granted: u64) -> u32 {
+    u32::try_from(granted.saturating_sub(waiting.granted_before)).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -88,8 +94,9 @@ mod tests {
         assert!(!queue.remove(1));
         let order: Vec<_> = std::iter::from_fn(|| queue.pop_granted()).map(|waiting| waiting.waiter.slot).collect();
         assert_eq!(order, [0, 2, 3]);
-        let positions: Vec<_> = tickets.iter().map(|waiting| waiting.position()).collect();
-        assert_eq!(positions, [0, 0, 1, 2], "who gave up was not served, so it does not count");
+        let positions: Vec<_> = tickets.iter().map(|waiting| queue.position(waiting)).collect();
+        assert_eq!(positions[0], 1);
+        assert_eq!(positions[2..], [2, 3], "who gave up was not served, so it does not count");
         assert_eq!(queue.first(), None);
     }
 
