@@ -6,6 +6,7 @@
 #[macro_use]
 mod support;
 
+mod balance;
 mod mqtt;
 mod sessions;
 mod tcp;
