@@ -7,7 +7,9 @@
 mod support;
 
 mod balance;
+mod binds;
 mod mqtt;
+mod process;
 mod sessions;
 mod tcp;
 mod tutorial;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 pub mod client;
 pub mod mosquitto;
 pub mod mqtt;
+pub mod network;
 pub mod origin;
 pub mod ports;
 pub mod proxy;
@@ -16,6 +17,7 @@ pub mod syslog;
 
 pub use client::*;
 pub use mosquitto::Broker;
+pub use network::Network;
 pub use origin::Origin;
 pub use proxy::{Flavour, Running, Setup};
 pub use syslog::Syslog;
