@@ -43,7 +43,7 @@ same_lines!(
     connect_timeout_with_a_retry => ["sC"],
     client_leaves_while_connecting => ["CC"],
     client_idle_timeout => ["cD"],
-    server_idle_timeout => ["--"],
+    server_idle_timeout => ["sD"],
     client_half_closed_timeout => ["--"],
     server_half_closed_timeout => ["--"],
     tunnel_timeout => ["cD"],

@@ -37,6 +37,8 @@ impl Origin {
                 match listener.accept() {
                     Ok((stream, _)) => {
                         count.fetch_add(1, Ordering::Relaxed);
+                        // Connections inherit the listener's timeout.
+                        stream.set_read_timeout(None).expect("no timeout");
                         let serve = Arc::clone(&serve);
                         thread::spawn(move || serve(stream));
                     }
