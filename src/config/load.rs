@@ -113,6 +113,9 @@ struct Reader<'n> {
     names: &'n dyn ResolveNames,
 }
 
+/// The words that open the sections which are read.
+pub const SECTION_KEYWORDS: [&str; 5] = ["global", "defaults", "listen", "frontend", "backend"];
+
 /// The keyword table's name for the section.
 fn table_section(kind: SectionKind) -> Section {
     match kind {

@@ -4,6 +4,8 @@
 //! resolved, cross-checked [`model`].
 
 mod addresses;
+#[cfg(test)]
+mod agreement_tests;
 pub mod diagnostics;
 pub mod environment;
 pub mod keywords;

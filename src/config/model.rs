@@ -224,6 +224,8 @@ pub struct ProxyOptions {
     pub log_health_checks: bool,
     pub log_separate_errors: bool,
     pub nolinger: bool,
+    /// `option httpclose` and its old twin `forceclose`: an answered HTTP connection is closed.
+    pub httpclose: bool,
     /// `None`: the keyword is absent (the kernel's and HAProxy's default for the mode applies).
     pub tcp_smart_accept: Option<bool>,
     pub tcp_smart_connect: bool,

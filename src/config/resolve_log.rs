@@ -22,7 +22,7 @@ pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: 
     let http = proxy.settings.mode == ProxyMode::Http;
     let kind = match &written.choice {
         LogFormatChoice::Default => LogFormatKind::Default,
-        LogFormatChoice::Tcp => LogFormatKind::Tcp,
+        LogFormatChoice::Tcp { .. } => LogFormatKind::Tcp,
         LogFormatChoice::Http { .. } if http => LogFormatKind::Http,
         LogFormatChoice::Http { .. } => {
             if proxy.kind.accepts_connections() {
@@ -40,6 +40,7 @@ pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: 
         (LogFormatChoice::Text(text), _) => text.clone(),
         (LogFormatChoice::Http { clf: true }, LogFormatKind::Http) => HTTP_CLF_LOG.to_owned(),
         (_, LogFormatKind::Http) => HTTP_LOG.to_owned(),
+        (LogFormatChoice::Tcp { clf: true }, _) => TCP_CLF_LOG.to_owned(),
         (_, LogFormatKind::Tcp) => TCP_LOG.to_owned(),
         _ => String::new(),
     };
@@ -52,6 +53,8 @@ pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: 
 
 /// The formats that `option tcplog` and `option httplog` stand for (section 8.2.2 and 8.2.3).
 const TCP_LOG: &str = "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq";
+const TCP_CLF_LOG: &str = "%{+Q}o %{-Q}ci - - [%T] \"TCP \" 000 %B \"\" \"\" %cp %ms %ft %b %s %Th %Tw %Tc %Tt %U %ts-- \
+                           %ac %fc %bc %sc %rc %sq %bq \"\" \"\" ";
 const HTTP_LOG: &str =
     "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r";
 const HTTP_CLF_LOG: &str = "%{+Q}o %{-Q}ci - - [%trg] %r %ST %B \"\" \"\" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc \

@@ -18,6 +18,7 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("option httpchk", option_httpchk),
     ("http-check disable-on-404", |s, p| http_flag(s, p, |check| check.disable_on_404 = true)),
     ("http-check send-state", |s, p| http_flag(s, p, |check| check.send_state = true)),
+    ("http-check comment", http_comment),
     ("http-check send", http_send),
     ("http-check expect", http_expect),
 ];
@@ -332,6 +333,13 @@ fn http_flag(statement: &mut Statement, proxy: &mut WrittenProxy, set: fn(&mut H
     if statement.at_most(0) {
         // These two are switches of the proxy, not rules: they do not detach it from its defaults.
         set(proxy.settings.http_check.get_or_insert_default());
+    }
+}
+
+/// A comment names a step in HAProxy's reports; our HTTP check is one step, which needs no name.
+fn http_comment(statement: &mut Statement, _proxy: &mut WrittenProxy) {
+    if statement.required(0, "a text").is_some() {
+        statement.at_most(1);
     }
 }
 

@@ -23,7 +23,8 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenGlobal>)] = &[
     ("nbproc", |s, g| workers(s, &mut g.nbproc)),
     ("nbthread", |s, g| workers(s, &mut g.nbthread)),
     ("cpu-map", cpu_map),
-    ("engine", engine),
+    ("ringway.engine", engine),
+    ("default-path", default_path),
     ("maxconn", |s, g| positive(s, &mut g.model.maxconn)),
     ("maxconnrate", |s, g| number(s, &mut g.model.maxconnrate)),
     ("maxsessrate", |s, g| number(s, &mut g.model.maxsessrate)),
@@ -169,15 +170,30 @@ fn cpu_map(statement: &mut Statement, global: &mut WrittenGlobal) {
     global.cpu_maps.push(CpuMap { processes, threads, cpus, automatic });
 }
 
-/// Ringway's own: `engine io_uring|epoll|automatic`.
+/// Ringway's own: `ringway.engine io_uring|epoll|automatic`.
 fn engine(statement: &mut Statement, global: &mut WrittenGlobal) {
     global.model.engine = match statement.text(0) {
         "io_uring" => EngineChoice::IoUring,
         "epoll" => EngineChoice::Epoll,
         "automatic" => EngineChoice::Automatic,
-        _ => return statement.error(0, "'engine' expects 'io_uring', 'epoll' or 'automatic'."),
+        _ => return statement.error(0, "'ringway.engine' expects 'io_uring', 'epoll' or 'automatic'."),
     };
     statement.at_most(1);
+}
+
+/// `default-path current|config|parent|origin <path>`: where relative names of files that a configuration loads start
+/// from. None of the keywords supported so far loads one, so being right about the syntax is all there is to do.
+fn default_path(statement: &mut Statement, _global: &mut WrittenGlobal) {
+    match (statement.text(0), statement.text(1)) {
+        ("origin", "") => statement.error(0, "'default-path origin' expects a path."),
+        ("origin", _) => {
+            statement.at_most(2);
+        }
+        ("current" | "config" | "parent", _) => {
+            statement.at_most(1);
+        }
+        _ => statement.error(0, "'default-path' expects 'current', 'config', 'parent' or 'origin <path>'."),
+    }
 }
 
 fn path(statement: &mut Statement, field: &mut Option<PathBuf>) {

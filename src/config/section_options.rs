@@ -26,6 +26,8 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("option splice-response", |s, p| switch(s, p, "splice-response")),
     ("option clitcpka", |s, p| switch(s, p, "clitcpka")),
     ("option srvtcpka", |s, p| switch(s, p, "srvtcpka")),
+    ("option httpclose", |s, p| switch(s, p, "httpclose")),
+    ("option forceclose", |s, p| switch(s, p, "httpclose")),
     ("option tcpka", both_keepalives),
     ("option redispatch", redispatch),
     ("option tcplog", tcplog),
@@ -72,19 +74,27 @@ fn redispatch(statement: &mut Statement, proxy: &mut WrittenProxy) {
 }
 
 fn tcplog(statement: &mut Statement, proxy: &mut WrittenProxy) {
-    if statement.at_most(0) {
-        choose_log(statement, proxy, LogFormatChoice::Tcp);
+    if let Some(clf) = common_log_format(statement) {
+        choose_log(statement, proxy, LogFormatChoice::Tcp { clf });
     }
 }
 
 fn httplog(statement: &mut Statement, proxy: &mut WrittenProxy) {
-    let clf = match statement.text(0) {
-        "" => false,
-        "clf" => true,
-        other => return statement.error(0, format!("'option httplog' supports only the option 'clf', not '{other}'.")),
-    };
-    if statement.at_most(1) {
+    if let Some(clf) = common_log_format(statement) {
         choose_log(statement, proxy, LogFormatChoice::Http { clf });
+    }
+}
+
+/// Whether `clf` follows; `None` if an error was reported.
+fn common_log_format(statement: &mut Statement) -> Option<bool> {
+    match statement.text(0) {
+        "" => Some(false),
+        "clf" => statement.at_most(1).then_some(true),
+        other => {
+            let keyword = statement.keyword;
+            statement.error(0, format!("'{keyword}' only supports the option 'clf', not '{other}'."));
+            None
+        }
     }
 }
 
@@ -106,6 +116,7 @@ pub fn options_of(settings: &ProxySettings) -> ProxyOptions {
         log_health_checks: on("log-health-checks"),
         log_separate_errors: on("log-separate-errors"),
         nolinger: on("nolinger"),
+        httpclose: on("httpclose"),
         tcp_smart_accept: settings.options.get("tcp-smart-accept").copied(),
         tcp_smart_connect: on("tcp-smart-connect"),
         socket_stats: on("socket-stats"),

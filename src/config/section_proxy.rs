@@ -22,6 +22,7 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("backlog", backlog),
     ("retries", retries),
     ("redispatch", redispatch),
+    ("redisp", redispatch),
     ("rate-limit sessions", rate_limit_sessions),
     ("bind-process", bind_process),
     ("grace", grace),
@@ -103,7 +104,7 @@ fn retries(statement: &mut Statement, proxy: &mut WrittenProxy) {
     }
 }
 
-/// `redispatch` alone: the spelling of `option redispatch` before HAProxy 1.3.
+/// `redispatch` or `redisp` alone: the spellings of `option redispatch` before HAProxy 1.3.
 fn redispatch(statement: &mut Statement, proxy: &mut WrittenProxy) {
     if statement.at_most(0) {
         proxy.settings.options.insert("redispatch", true);

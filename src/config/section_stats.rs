@@ -8,6 +8,7 @@ use super::written::{SectionKind, WrittenProxy};
 pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("stats enable", |s, p| flag(s, p, |_| ())),
     ("stats hide-version", |s, p| flag(s, p, |stats| stats.hide_version = true)),
+    ("stats show-version", |s, p| flag(s, p, |stats| stats.hide_version = false)),
     ("stats show-legends", |s, p| flag(s, p, |stats| stats.show_legends = true)),
     ("stats show-modules", |s, p| flag(s, p, |stats| stats.show_modules = true)),
     ("stats uri", uri),

@@ -190,7 +190,9 @@ pub struct WrittenLogFormat {
 pub enum LogFormatChoice {
     #[default]
     Default,
-    Tcp,
+    Tcp {
+        clf: bool,
+    },
     Http {
         clf: bool,
     },
