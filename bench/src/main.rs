@@ -1,1 +1,68 @@
-fn main() {}
+//! Measures proxies side by side: load generator, origin, and the comparison that interleaves them.
+
+mod compare;
+mod cpu;
+mod engine;
+mod load;
+mod origin;
+mod peers;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What is done to the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// 64-byte exchanges on open connections, closed loop.
+    Pingpong,
+    /// The origin sends as fast as it is taken.
+    Bulk,
+    /// Connect, exchange 64 bytes, close.
+    Churn,
+    /// Connections that exchange one message and then stay.
+    Idle,
+}
+
+#[derive(Parser)]
+#[command(about = "Load generator, origin and comparison for TCP proxies")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs an origin until killed.
+    Origin {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long)]
+        scenario: Scenario,
+    },
+    /// Puts load on a target and prints what was done.
+    Load {
+        #[arg(long)]
+        target: SocketAddr,
+        #[arg(long)]
+        scenario: Scenario,
+        #[arg(long, default_value_t = 64)]
+        connections: usize,
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+    },
+    /// Interleaves engines over rounds and prints CPU per unit of work, and ratios.
+    Compare(compare::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Origin { listen, scenario } => origin::run(std::net::TcpListener::bind(listen)?, scenario),
+        Command::Load { target, scenario, connections, seconds } => {
+            let report = load::run(target, scenario, connections, Duration::from_secs_f64(seconds))?;
+            println!("{report}");
+            Ok(())
+        }
+        Command::Compare(arguments) => compare::run(&arguments),
+    }
+}
