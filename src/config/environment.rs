@@ -3,12 +3,14 @@
 //! A copy of the process environment: `setenv` in a file changes what later lines expand to, and nothing else of this
 //! process, so that checking a configuration has no side effect.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Names and values, with names starting with a dot not allowed to come from outside.
+/// Names and values, and what the command line turned off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    turned_off: BTreeSet<&'static str>,
 }
 
 /// HAProxy's formats of `option tcplog` and friends, offered to `log-format` lines since HAProxy 2.7 (section 2.3).
@@ -92,5 +94,80 @@ impl Environment {
     /// Every variable, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Makes `enabled(name)` false: for command-line options such as `-dS` (`SPLICE`) and `-dR` (`REUSEPORT`).
+    pub fn turn_off(&mut self, name: &'static str) {
+        self.turned_off.insert(name);
+    }
+
+    pub fn is_turned_off(&self, name: &str) -> bool {
+        self.turned_off.contains(name)
+    }
+
+    /// Expands `$NAME` and `${NAME}` in an address that was written without quotes (`bind fd@${SOCKET}`): addresses
+    /// are the one place where that works (configuration.txt section 11). A name that is not set leaves nothing.
+    pub fn expand<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if !text.contains('$') {
+            return Cow::Borrowed(text);
+        }
+        let mut expanded = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            expanded.push_str(before);
+            let (name, after) = match after.strip_prefix('{').and_then(|braced| braced.split_once('}')) {
+                Some(split) => split,
+                None => {
+                    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+                    after.split_at(after.find(|character| !is_name(character)).unwrap_or(after.len()))
+                }
+            };
+            expanded.push_str(self.get(name).unwrap_or(""));
+            rest = after;
+        }
+        expanded.push_str(rest);
+        Cow::Owned(expanded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        let mut environment = Environment::empty();
+        environment.set("HOST", "10.0.0.1");
+        environment.set("PORT", "1883");
+        environment
+    }
+
+    #[test]
+    fn addresses_expand_without_quotes() {
+        let environment = environment();
+        assert_eq!(environment.expand("${HOST}:$PORT"), "10.0.0.1:1883");
+        assert_eq!(environment.expand("fd@${NONE}"), "fd@");
+        assert_eq!(environment.expand("*:80"), "*:80");
+        assert_eq!(environment.expand("a$"), "a");
+        assert_eq!(environment.expand("${HOST"), "{HOST");
+    }
+
+    #[test]
+    fn setting_presetting_unsetting_and_resetting() {
+        let mut environment = environment();
+        environment.set_if_absent("HOST", "other");
+        environment.set_if_absent("NEW", "value");
+        assert_eq!((environment.get("HOST"), environment.get("NEW")), (Some("10.0.0.1"), Some("value")));
+        environment.unset("NEW");
+        assert!(!environment.is_defined("NEW"));
+        environment.keep_only(&["PORT", "ABSENT"]);
+        assert_eq!(environment.iter().collect::<Vec<_>>(), [("PORT", "1883")]);
+    }
+
+    #[test]
+    fn every_configuration_has_haproxys_own_variables() {
+        let environment = Environment::of_process("lb1", &["a.cfg".to_owned(), "b.cfg".to_owned()]);
+        assert_eq!(environment.get("HAPROXY_LOCALPEER"), Some("lb1"));
+        assert_eq!(environment.get("HAPROXY_CFGFILES"), Some("a.cfg;b.cfg"));
+        assert!(environment.get("HAPROXY_TCP_LOG_FMT").is_some_and(|format| format.starts_with("%ci:%cp [%t]")));
     }
 }

@@ -6,6 +6,7 @@
 mod addresses;
 #[cfg(test)]
 mod agreement_tests;
+pub mod condition;
 pub mod diagnostics;
 pub mod environment;
 pub mod keywords;
