@@ -8,14 +8,18 @@ pub mod address;
 pub mod affinity;
 pub mod clock;
 pub mod datagram;
+pub mod epoll;
 pub mod event;
 pub mod files;
 pub mod limits;
 pub mod listener;
+pub mod memory;
+pub mod pipe;
 pub mod process;
 pub mod signals;
 pub mod socket;
 pub mod socket_option;
+pub mod uring;
 
 use std::io;
 
