@@ -1,1 +1,3 @@
-fn main() {}
+fn main() {
+    std::process::exit(ringway::control::start::main(std::env::args_os()));
+}

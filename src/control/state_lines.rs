@@ -1,7 +1,7 @@
 //! The lines about proxies that signals make, in HAProxy's words: SIGHUP's dump, pauses, stops (management.txt
 //! section 4). Each is said on stderr and sent to the proxy's own logs.
 
-use crate::config::model::ProxyId;
+use crate::config::model::{Config, ProxyId};
 use crate::policy::state_log::StateLog;
 use crate::shared::Shared;
 use crate::shared::server::RunState;
@@ -29,8 +29,8 @@ fn kind(shared: &Shared, id: ProxyId) -> &'static str {
 }
 
 /// `Proxy X started.`, as 1.8 logs it.
-pub fn started(shared: &Shared, id: ProxyId) -> StateLog {
-    line(id, SYSLOG_NOTICE, format!("Proxy {} started.", shared.config.proxy(id).name))
+pub fn started(config: &Config, id: ProxyId) -> StateLog {
+    line(id, SYSLOG_NOTICE, format!("Proxy {} started.", config.proxy(id).name))
 }
 
 /// `Proxy X stopped (…).`
