@@ -44,8 +44,8 @@ same_lines!(
     client_leaves_while_connecting => ["CC"],
     client_idle_timeout => ["cD"],
     server_idle_timeout => ["sD"],
-    client_half_closed_timeout => ["--"],
-    server_half_closed_timeout => ["--"],
+    client_half_closed_timeout => ["cD"],
+    server_half_closed_timeout => ["sD"],
     tunnel_timeout => ["cD"],
     no_server_available => ["SC"],
     all_servers_in_maintenance => ["SC"],
@@ -276,31 +276,33 @@ fn server_idle_timeout(flavour: Flavour) -> Vec<TcpLog> {
     logged(&proxy, 1)
 }
 
-fn client_half_closed_timeout(flavour: Flavour) -> Vec<TcpLog> {
-    // The client has ended its half; the server never ends its own.
+fn server_half_closed_timeout(flavour: Flavour) -> Vec<TcpLog> {
+    // The client has ended its half, which the server was told; the server does not end its own.
     let origin = Origin::start(|mut stream| {
         let _ = stream.read(&mut [0; 16]);
-        pause(8000);
+        pause(6000);
     });
-    let (proxy, port) = listen(flavour, &format!("    timeout client-fin 1s\n    server s1 {}\n", origin.address()));
+    let (proxy, port) = listen(flavour, &format!("    timeout server-fin 1s\n    server s1 {}\n", origin.address()));
     let mut client = connect(port);
     client.write_all(b"hello").expect("sent");
     client.shutdown(Shutdown::Write).expect("half-closed");
     read_end(&mut client);
+    drop(client);
     logged(&proxy, 1)
 }
 
-fn server_half_closed_timeout(flavour: Flavour) -> Vec<TcpLog> {
+fn client_half_closed_timeout(flavour: Flavour) -> Vec<TcpLog> {
+    // The server has ended its half, which the client was told; the client does not end its own.
     let origin = Origin::start(|stream| {
         let _ = stream.shutdown(Shutdown::Write);
-        pause(8000);
+        pause(6000);
     });
-    let (proxy, port) = listen(flavour, &format!("    timeout server-fin 1s\n    server s1 {}\n", origin.address()));
+    let (proxy, port) = listen(flavour, &format!("    timeout client-fin 1s\n    server s1 {}\n", origin.address()));
     let mut client = connect(port);
     assert_eq!(read_end(&mut client).1, End::Closed);
-    pause(2000);
+    let sessions = logged(&proxy, 1);
     drop(client);
-    logged(&proxy, 1)
+    sessions
 }
 
 fn tunnel_timeout(flavour: Flavour) -> Vec<TcpLog> {
