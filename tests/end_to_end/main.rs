@@ -8,6 +8,8 @@ mod support;
 
 mod balance;
 mod binds;
+mod figures;
+mod limits;
 mod mqtt;
 mod process;
 mod sessions;

@@ -20,6 +20,7 @@ pub use mosquitto::Broker;
 pub use network::Network;
 pub use origin::Origin;
 pub use proxy::{Flavour, Running, Setup};
+pub use stats::Table;
 pub use syslog::Syslog;
 
 /// Runs a test's body and fails the test once it has taken longer than `seconds`, so that a hang in the proxy

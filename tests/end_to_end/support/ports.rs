@@ -19,11 +19,9 @@ pub fn free_range(count: u16) -> u16 {
     // Test processes that run side by side start at different places.
     let start = std::process::id().wrapping_mul(613);
     for _ in 0..COUNT {
-        let offset =
-            NEXT.fetch_add(u32::from(count), Ordering::Relaxed).wrapping_add(start) % (COUNT - u32::from(count));
+        let offset = NEXT.fetch_add(u32::from(count), Ordering::Relaxed).wrapping_add(start) % COUNT;
         let first = u16::try_from(FIRST + offset).expect("ports fit");
-        if (first..first + count).all(|port| TcpListener::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)).is_ok())
-        {
+        if (first..first + count).all(|port| TcpListener::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)).is_ok()) {
             return first;
         }
     }
