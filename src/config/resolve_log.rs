@@ -1,6 +1,7 @@
 //! Log targets and formats of a proxy.
 
-use super::diagnostics::{Diagnostics, Severity};
+use super::diagnostics::{Diagnostics, Message, Severity};
+use super::log_format::{self, BuiltIn};
 use super::model::*;
 use super::written::*;
 
@@ -19,11 +20,13 @@ pub fn resolve_log(proxy: &WrittenProxy, global: &WrittenGlobal) -> LogSettings 
 /// The format of the proxy's log lines.
 pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: &mut Diagnostics) -> LogFormat {
     let written = &proxy.settings.log_format;
-    let http = proxy.settings.mode == ProxyMode::Http;
-    let kind = match &written.choice {
-        LogFormatChoice::Default => LogFormatKind::Default,
-        LogFormatChoice::Tcp { .. } => LogFormatKind::Tcp,
-        LogFormatChoice::Http { .. } if http => LogFormatKind::Http,
+    let is_http = proxy.settings.mode == ProxyMode::Http;
+    let format = match &written.choice {
+        LogFormatChoice::Default => log_format::built_in(BuiltIn::Default),
+        LogFormatChoice::Tcp { clf: true } => log_format::built_in(BuiltIn::TcpClf),
+        LogFormatChoice::Tcp { clf: false } => log_format::built_in(BuiltIn::Tcp),
+        LogFormatChoice::Http { clf: true } if is_http => log_format::built_in(BuiltIn::HttpClf),
+        LogFormatChoice::Http { .. } if is_http => log_format::built_in(BuiltIn::Http),
         LogFormatChoice::Http { .. } => {
             if proxy.kind.accepts_connections() {
                 let text = format!(
@@ -32,30 +35,37 @@ pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: 
                 );
                 diagnostics.about(Severity::Warning, &written.location, text);
             }
-            LogFormatKind::Tcp
+            log_format::built_in(BuiltIn::Tcp)
         }
-        LogFormatChoice::Text(_) => LogFormatKind::Custom,
+        LogFormatChoice::Text(text) => custom(text, proxy, diagnostics),
     };
-    let text = match (&written.choice, kind) {
-        (LogFormatChoice::Text(text), _) => text.clone(),
-        (LogFormatChoice::Http { clf: true }, LogFormatKind::Http) => HTTP_CLF_LOG.to_owned(),
-        (_, LogFormatKind::Http) => HTTP_LOG.to_owned(),
-        (LogFormatChoice::Tcp { clf: true }, _) => TCP_CLF_LOG.to_owned(),
-        (_, LogFormatKind::Tcp) => TCP_LOG.to_owned(),
-        _ => String::new(),
-    };
-    if kind != LogFormatKind::Default && log.targets.is_empty() && proxy.kind.accepts_connections() {
+    if format.kind != LogFormatKind::Default && log.targets.is_empty() && proxy.kind.accepts_connections() {
         let text = format!("log format ignored for proxy '{}' since it has no log address.", proxy.name);
         diagnostics.about(Severity::Warning, &proxy.location, text);
     }
-    LogFormat { items: Vec::new(), text, kind }
+    format
 }
 
-/// The formats that `option tcplog` and `option httplog` stand for (section 8.2.2 and 8.2.3).
-const TCP_LOG: &str = "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq";
-const TCP_CLF_LOG: &str = "%{+Q}o %{-Q}ci - - [%T] \"TCP \" 000 %B \"\" \"\" %cp %ms %ft %b %s %Th %Tw %Tc %Tt %U %ts-- \
-                           %ac %fc %bc %sc %rc %sq %bq \"\" \"\" ";
-const HTTP_LOG: &str =
-    "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r";
-const HTTP_CLF_LOG: &str = "%{+Q}o %{-Q}ci - - [%trg] %r %ST %B \"\" \"\" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc \
-                            %ac %fc %bc %sc %rc %sq %bq %CC %CS %hrl %hsl";
+/// A `log-format` text. A backend writes no lines, so what is wrong there is not looked for.
+fn custom(text: &str, proxy: &WrittenProxy, diagnostics: &mut Diagnostics) -> LogFormat {
+    if !proxy.kind.accepts_connections() {
+        return LogFormat { items: Vec::new(), text: text.to_owned(), kind: LogFormatKind::Custom };
+    }
+    match log_format::compile(text, proxy.settings.mode) {
+        Ok(format) => format,
+        Err(error) => {
+            let written = &proxy.settings.log_format;
+            let excerpt = written.excerpt.clone().map(|(line, column)| {
+                let is_quoted = line.chars().nth(column.saturating_sub(1) as usize).is_some_and(|c| "\"'".contains(c));
+                (line, column + error.column - 1 + u32::from(is_quoted))
+            });
+            diagnostics.messages.push(Message {
+                severity: Severity::Alert,
+                text: format!("failed to parse log-format : {}.", error.message),
+                location: Some(written.location.clone()),
+                excerpt,
+            });
+            LogFormat { items: Vec::new(), text: text.to_owned(), kind: LogFormatKind::Custom }
+        }
+    }
+}

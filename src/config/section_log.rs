@@ -52,11 +52,7 @@ pub fn parse_log_target(statement: &mut Statement) -> Option<LogTarget> {
     let address = parse_log(address, statement.names);
     let address = statement.accept(0, address)?;
     let mut length_bytes = LENGTH_DEFAULT_BYTES;
-    let mut format = match address {
-        // A datagram to syslog carries the RFC 3164 header; a descriptor is read by people or by a service manager.
-        LogAddress::Descriptor(_) => SyslogFormat::Raw,
-        _ => SyslogFormat::Rfc3164,
-    };
+    let mut format = SyslogFormat::Unspecified;
     let mut index = 1;
     loop {
         match statement.text(index) {

@@ -144,13 +144,18 @@ impl Serving<'_> {
         }
         let mut supervisor = Supervisor::new(shared.clone(), signals, workers, shared_listeners, manager, now_us);
         drop(runtime_sockets);
-        let served = self.watch(control_wake, &mut supervisor);
+        let served = self.watch(&shared, control_wake, &mut supervisor);
         served.or_else(|error| self.refuse(&failed("run the control loop", error)))?;
         Ok(self.exit(&supervisor))
     }
 
     /// The control thread's loop.
-    fn watch(&self, control_wake: WakeEvent, supervision: &mut dyn Supervision) -> io::Result<()> {
+    fn watch(
+        &self,
+        shared: &Arc<Shared>,
+        control_wake: WakeEvent,
+        supervision: &mut dyn Supervision,
+    ) -> io::Result<()> {
         let mut driver = EpollDriver::new(&DriverSettings {
             small_buffers_max: 16,
             large_buffers_max: 1,
@@ -162,7 +167,7 @@ impl Serving<'_> {
         for (token, socket) in (0..).zip(&sockets) {
             driver.poll_readable(*socket, Token(token));
         }
-        let mut log_sink = LogSink::new(&self.config.global);
+        let mut log_sink = LogSink::new(shared);
         let (mut completions, mut logs) = (Vec::new(), Vec::new());
         for proxy in self.config.proxy_ids().filter(|id| !self.config.proxy(*id).disabled) {
             logs.push(state_lines::started(&self.config, proxy));

@@ -230,7 +230,7 @@ impl Apprentice {
         let mut listeners = self.shared_listeners.clone();
         // From here on the driver closes them, by number.
         listeners.extend(own.into_iter().map(|(id, socket)| (id, Socket(socket.into_raw_fd()))));
-        let log_sink = LogSink::new(&shared.config.global);
+        let log_sink = LogSink::new(shared);
         self.report(Report::Ready { number: self.number, engine: built.engine() });
         if self.may_go.recv().is_err() {
             return Some(Ending::Finished);

@@ -10,6 +10,7 @@ use super::tcp::{Accepted, ClientAddress, Step};
 use super::token::{Direction, Operation};
 use crate::config::model::{Config, ProxyMode};
 use crate::io::{BufferClass, BufferId, Completion, Driver};
+use crate::policy::log_format::Endpoint;
 
 const RECEIVE: u8 = 1;
 const SEND: u8 = 2;
@@ -272,6 +273,11 @@ impl LocalSession {
         let verdict = self.with_machine(around, hostname, |http, context| http.timed_out(context, &mut output));
         self.active_us = around.now.monotonic_us;
         self.act(around, verdict, &output)
+    }
+
+    /// The client as the log names it.
+    pub fn client_endpoint(&self) -> Endpoint {
+        self.accepted.address.endpoint()
     }
 
     /// One per answered request.

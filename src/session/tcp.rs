@@ -88,6 +88,8 @@ pub struct TcpSession {
     pub(super) server_active_us: u64,
     /// What is waited for has changed: the slot's timer is to be set again.
     pub(super) deadline_changed: bool,
+    /// The log line was written.
+    pub(super) logged: bool,
     /// Bytes already added to the counters (`option contstats`).
     pub(super) booked_request: u64,
     pub(super) booked_response: u64,
@@ -116,6 +118,7 @@ impl TcpSession {
             client_active_us: accepted.monotonic_us,
             server_active_us: accepted.monotonic_us,
             deadline_changed: true,
+            logged: false,
             booked_request: 0,
             booked_response: 0,
             accepted,
@@ -313,6 +316,10 @@ impl TcpSession {
         if matches!(self.state, State::Closing) {
             return Step::Continue;
         }
+        if matches!(self.state, State::Queued(_)) && self.queued_ms < 0 {
+            self.queued_ms = self.elapsed_ms(around.now.monotonic_us);
+        }
+        self.note_queue_position();
         self.termination = Some(termination);
         self.state = State::Closing; // drops a ticket
         (self.lease, self.entry) = (None, None);
@@ -323,6 +330,13 @@ impl TcpSession {
             around.driver.cancel(server, around.key.token(Operation::Connect));
         }
         Step::Over
+    }
+
+    /// `%sq` and `%bq` of a session that ends in a queue.
+    fn note_queue_position(&mut self) {
+        if let State::Queued(ticket) = &self.state {
+            self.queue_position = Some(ticket.queue_position());
+        }
     }
 
     /// While closing: books completions.

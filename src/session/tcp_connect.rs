@@ -122,7 +122,6 @@ impl TcpSession {
         if let Some(backend) = self.backend {
             around.proxy_counters(backend).backend_connection_errors.increment();
         }
-        self.queued_ms = self.elapsed_ms(around.now.monotonic_us);
         self.over(around, Termination::new(Cause::ServerTimeout, Phase::Queue))
     }
 

@@ -1,8 +1,13 @@
 //! What a TCP session tells the counters and the log.
 
 use super::surroundings::Surroundings;
-use super::tcp::TcpSession;
-use crate::io::Driver;
+use super::tcp::{ClientAddress, NO_SOCKET, TcpSession};
+use super::termination::{Cause, Termination};
+use crate::config::model::{Config, LogFormat, LogFormatKind, LogItem, LogTag, ServerAddress};
+use crate::io::{Driver, SocketAddress};
+use crate::policy::log_format::{Endpoint, ServerName, SessionFacts, Times};
+use crate::shared::Shared;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 impl TcpSession {
     /// Adds the bytes since the last time to the counters of frontend, listener, backend and server.
@@ -25,6 +30,114 @@ impl TcpSession {
             let server = around.server_counters(server);
             server.bytes_in.add(bytes_in);
             server.bytes_out.add(bytes_out);
+        }
+    }
+}
+
+/// The tags that cost a system call each: asked for only where the format has them.
+fn wants(format: &LogFormat, tags: &[LogTag]) -> bool {
+    format.items.iter().any(|item| matches!(item, LogItem::Tag { tag, .. } if tags.contains(tag)))
+}
+
+fn endpoint(address: std::io::Result<SocketAddress>) -> Endpoint {
+    match address {
+        Ok(SocketAddress::Ip(address)) => Endpoint::Ip(address),
+        Ok(_) => Endpoint::Unix,
+        Err(_) => Endpoint::None,
+    }
+}
+
+impl TcpSession {
+    /// The line is due: with `option logasap` as soon as there is a connection, otherwise at the end; never twice.
+    pub fn log_is_due(&mut self, config: &Config) -> bool {
+        if self.logged {
+            return false;
+        }
+        let options = &config.proxy(self.accepted.frontend).options;
+        let due = self.termination.is_some() || (options.logasap && self.connected_ms >= 0);
+        self.logged = due;
+        due
+    }
+
+    /// HAProxy's idea of a session that went wrong: an error cause, a retry, a redispatch.
+    pub fn went_wrong(&self) -> bool {
+        let cause = self.termination.map_or(Cause::Normal, |termination| termination.cause);
+        !matches!(cause, Cause::Normal | Cause::Local) || self.redispatched || self.retries > 0
+    }
+
+    /// Everything that a log line may tell. Counts are those of this moment.
+    pub fn facts<'a, D: Driver>(&self, driver: &D, shared: &'a Shared, now_us: u64) -> SessionFacts<'a> {
+        let config = &*shared.config;
+        let frontend = config.proxy(self.accepted.frontend);
+        let format = &frontend.log_format;
+        let backend = self.backend.map(|id| (config.proxy(id), shared.proxy(id)));
+        let server = self.chosen.map(|id| (config.server(id), shared.server(id)));
+        let count = |count: &AtomicU32| count.load(Ordering::Relaxed);
+        let elapsed_ms = i64::from(self.elapsed_ms(now_us));
+        let position = self.queue_position;
+        let ahead = |of_server: bool| position.filter(|p| p.is_server_queue == of_server).map_or(0, |p| p.position);
+        SessionFacts {
+            mode: frontend.mode,
+            client: self.accepted.address.endpoint(),
+            frontend_address: if format.kind == LogFormatKind::Default
+                || wants(format, &[LogTag::FrontendIp, LogTag::FrontendPort])
+            {
+                endpoint(driver.local_address(self.accepted.client))
+            } else {
+                Endpoint::None
+            },
+            source_address: if self.server != NO_SOCKET
+                && wants(format, &[LogTag::BackendSourceIp, LogTag::BackendSourcePort])
+            {
+                endpoint(driver.local_address(self.server))
+            } else {
+                Endpoint::None
+            },
+            server_address: match server.and_then(|(server, _)| server.address.as_ref()) {
+                Some(ServerAddress::Ip(address)) => Endpoint::Ip(*address),
+                Some(_) => Endpoint::Unix,
+                None => Endpoint::None,
+            },
+            listener_id: config.listener(self.accepted.listener).lid,
+            accept_wall_us: self.accepted.wall_us,
+            frontend_name: &frontend.name,
+            backend_name: backend.map_or(&frontend.name, |(backend, _)| &backend.name),
+            server: server.map_or(ServerName::None, |(server, _)| ServerName::Named(&server.name)),
+            bytes_read: self.response.bytes,
+            bytes_uploaded: self.request.bytes,
+            times: Times {
+                queue_ms: i64::from(self.queued_ms),
+                connect_ms: if self.connected_ms < 0 { -1 } else { i64::from(self.connected_ms - self.queued_ms) },
+                total_ms: elapsed_ms,
+                ..Times::default()
+            },
+            termination: self.termination.unwrap_or(Termination::NORMAL).letters(),
+            active_connections: count(&shared.process.connections),
+            frontend_connections: count(&shared.proxy(self.accepted.frontend).frontend_connections),
+            backend_connections: backend.map_or(0, |(_, state)| count(&state.backend_connections)),
+            server_connections: server.map_or(0, |(_, state)| count(&state.served)),
+            retries: u32::from(self.retries),
+            redispatched: self.redispatched,
+            server_queue: ahead(true),
+            backend_queue: ahead(false),
+            as_soon_as_possible: self.termination.is_none(),
+            ..SessionFacts::default()
+        }
+    }
+
+    /// The client sent nothing (`option dontlognull`).
+    pub fn is_null(&self) -> bool {
+        self.request.bytes == 0
+    }
+}
+
+impl ClientAddress {
+    /// As the log names it.
+    pub fn endpoint(&self) -> Endpoint {
+        match self {
+            ClientAddress::Ip(address) => Endpoint::Ip(*address),
+            ClientAddress::Unix => Endpoint::Unix,
+            ClientAddress::NotAsked => Endpoint::None,
         }
     }
 }

@@ -80,6 +80,8 @@ pub struct ProxyState {
     pub frontend_connection_rate: Rate,
     pub frontend_session_rate: Rate,
     pub frontend_request_rate: Rate,
+    /// Lines logged (`%lc`).
+    pub log_lines: AtomicU64,
     /// Connections of the backend half now (`%bc`, scur of BACKEND).
     pub backend_connections: AtomicU32,
     pub backend_connections_max: AtomicU32,

@@ -2,7 +2,7 @@
 
 use super::room::{Admission, Parked};
 use super::slots::Tenant;
-use super::{Stage, Worker};
+use super::{Stage, Worker, session_log};
 use crate::config::model::{BalanceAlgorithm, Config, ListenerId, Proxy, ProxyMode};
 use crate::io::{Completion, Driver, Socket, SocketAddress};
 use crate::session::local_session::LocalSession;
@@ -112,7 +112,7 @@ impl<D: Driver> Worker<D> {
         let reported = self.shortage_reported_us.is_some_and(|at_us| now_us < at_us + SHORTAGE_REPORT_US);
         if !reported {
             self.shortage_reported_us = Some(now_us);
-            super::session_log::write_shortage(&mut self.core, self.acceptors[index].listener, errno);
+            session_log::write_shortage(&mut self.core, self.acceptors[index].listener, errno);
         }
     }
 
@@ -165,6 +165,7 @@ impl<D: Driver> Worker<D> {
         let splice = self.splice_settings(config, proxy, backend);
         let key = self.slots.insert(Tenant::Tcp(TcpSession::new(accepted, backend, splice)));
         let Some(Tenant::Tcp(session)) = self.slots.get(key) else { return };
+        session_log::write_accepted(&mut self.core, session);
         let step: Step = session.begin(&mut self.core.surroundings(key));
         self.after_event(key, step)
     }

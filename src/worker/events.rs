@@ -59,7 +59,10 @@ impl<D: Driver> Worker<D> {
                 }
                 (session.deadline_us(&config), session.termination().is_some() && session.is_idle())
             }
-            Tenant::Local(session) => (session.deadline_us(&config), session.is_over() && session.is_idle()),
+            Tenant::Local(session) => {
+                session_log::write_local(&mut self.core, session);
+                (session.deadline_us(&config), session.is_over() && session.is_idle())
+            }
             Tenant::Nobody => return,
         };
         if finished {

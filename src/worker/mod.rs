@@ -19,7 +19,6 @@ use crate::policy::state_log::StateLog;
 use crate::session::surroundings::Surroundings;
 use crate::session::token::{Operation, SlotKey};
 use crate::shared::Shared;
-use crate::shared::mailbox::Message;
 use accept::Acceptor;
 use idle::IdleMeter;
 use log_sink::LogSink;

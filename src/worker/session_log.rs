@@ -1,11 +1,17 @@
 //! What the log says of a session, and of what happens to servers and listeners.
 
 use super::Core;
-use crate::config::model::ListenerId;
-use crate::io::Driver;
+use crate::config::model::{ListenerId, LogFormatKind};
+use crate::io::{Driver, SocketAddress};
+use crate::policy::log_format::{self, Endpoint, HttpFacts, RequestFacts, ServerName, SessionFacts, Times};
 use crate::policy::state_log::StateLog;
+use crate::session::local_http::HttpRecord;
 use crate::session::local_session::LocalSession;
 use crate::session::tcp::TcpSession;
+use std::sync::atomic::Ordering;
+
+const LEVEL_ERROR: u8 = 3;
+const LEVEL_INFO: u8 = 6;
 
 /// A server's or backend's change of state, to the log targets of its proxy.
 pub(super) fn write_state<D: Driver>(core: &mut Core<D>, log: &StateLog) {
@@ -28,10 +34,99 @@ pub(super) fn write_shortage<D: Driver>(core: &mut Core<D>, listener: ListenerId
     write_state(core, &StateLog { proxy, level: 1, text });
 }
 
-pub(super) fn write_tcp<D: Driver>(core: &mut Core<D>, session: &mut TcpSession) {
-    let _ = (core, session);
+/// A new connection, where the frontend has no format of its own: HAProxy's default line is written at accept.
+pub(super) fn write_accepted<D: Driver>(core: &mut Core<D>, session: &mut TcpSession) {
+    if core.shared.config.proxy(session.frontend()).log_format.kind == LogFormatKind::Default {
+        write_facts(core, session, LEVEL_INFO);
+    }
 }
 
+/// A TCP session, when its line is due (at the end, or with `option logasap` when it is connected).
+pub(super) fn write_tcp<D: Driver>(core: &mut Core<D>, session: &mut TcpSession) {
+    let config = core.shared.config.clone();
+    let proxy = config.proxy(session.frontend());
+    if proxy.log.targets.is_empty() || proxy.log_format.kind == LogFormatKind::Default || !session.log_is_due(&config) {
+        return;
+    }
+    let options = &proxy.options;
+    if options.dontlognull && session.is_null() || options.dontlog_normal && !session.went_wrong() {
+        return;
+    }
+    let level = if options.log_separate_errors && session.went_wrong() { LEVEL_ERROR } else { LEVEL_INFO };
+    write_facts(core, session, level);
+}
+
+fn write_facts<D: Driver>(core: &mut Core<D>, session: &TcpSession, level: u8) {
+    let shared = core.shared.clone();
+    let proxy = shared.config.proxy(session.frontend());
+    let now = core.driver.now();
+    let mut facts = session.facts(&core.driver, &shared, now.monotonic_us);
+    facts.log_counter = shared.proxy(session.frontend()).log_lines.fetch_add(1, Ordering::Relaxed);
+    facts.request_counter = shared.process.connection_sequence.load(Ordering::Relaxed);
+    (facts.pid, facts.hostname) = (core.pid, &core.hostname);
+    let mut line = Vec::with_capacity(256);
+    log_format::render(&proxy.log_format, &facts, &mut line);
+    let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
+    core.log.send(&proxy.log.targets, tag, level, &line, now.wall_us);
+}
+
+/// The requests that a local session has answered since the last time.
 pub(super) fn write_local<D: Driver>(core: &mut Core<D>, session: &mut LocalSession) {
-    let _ = (core, session);
+    let shared = core.shared.clone();
+    let (frontend, listener) = (session.accepted.frontend, session.accepted.listener);
+    let proxy = shared.config.proxy(frontend);
+    let now = core.driver.now();
+    let state = shared.proxy(frontend);
+    while let Some(record) = session.take_record() {
+        let is_null = record.request_bytes == 0;
+        if proxy.log.targets.is_empty() || proxy.options.dontlognull && is_null {
+            continue;
+        }
+        let request = RequestFacts {
+            method: record.method.as_bytes(),
+            uri: record.uri.as_bytes(),
+            version: record.version.as_bytes(),
+        };
+        let facts = SessionFacts {
+            mode: proxy.mode,
+            client: session.client_endpoint(),
+            frontend_address: match core.driver.local_address(session.accepted.client) {
+                Ok(SocketAddress::Ip(address)) => Endpoint::Ip(address),
+                _ => Endpoint::None,
+            },
+            listener_id: shared.config.listener(listener).lid,
+            accept_wall_us: record.started_wall_us,
+            frontend_name: &proxy.name,
+            backend_name: &proxy.name,
+            server: if record.by_stats { ServerName::Stats } else { ServerName::None },
+            bytes_read: record.response_bytes,
+            bytes_uploaded: record.request_bytes,
+            times: record_times(&record),
+            termination: record.termination,
+            active_connections: shared.process.connections.load(Ordering::Relaxed),
+            frontend_connections: state.frontend_connections.load(Ordering::Relaxed),
+            log_counter: state.log_lines.fetch_add(1, Ordering::Relaxed),
+            pid: core.pid,
+            hostname: &core.hostname,
+            http: Some(HttpFacts { status: record.status, request: (!record.method.is_empty()).then_some(request) }),
+            ..SessionFacts::default()
+        };
+        let mut line = Vec::with_capacity(256);
+        log_format::render(&proxy.log_format, &facts, &mut line);
+        let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
+        core.log.send(&proxy.log.targets, tag, LEVEL_INFO, &line, now.wall_us);
+    }
+}
+
+fn record_times(record: &HttpRecord) -> Times {
+    // The page is its own server: it queues, connects and answers in no time (HAProxy prints zeros).
+    let reached = if record.by_stats { 0 } else { -1 };
+    Times {
+        request_ms: record.request_ms,
+        queue_ms: reached,
+        connect_ms: reached,
+        response_ms: reached,
+        total_ms: record.active_ms,
+        ..Times::default()
+    }
 }

@@ -21,7 +21,8 @@ pub fn free_range(count: u16) -> u16 {
     for _ in 0..COUNT {
         let offset = NEXT.fetch_add(u32::from(count), Ordering::Relaxed).wrapping_add(start) % COUNT;
         let first = u16::try_from(FIRST + offset).expect("ports fit");
-        if (first..first + count).all(|port| TcpListener::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)).is_ok()) {
+        if (first..first + count).all(|port| TcpListener::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)).is_ok())
+        {
             return first;
         }
     }
