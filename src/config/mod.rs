@@ -9,6 +9,7 @@ mod agreement_tests;
 pub mod condition;
 pub mod diagnostics;
 pub mod environment;
+mod excerpt;
 pub mod keywords;
 pub mod lex;
 pub mod load;
