@@ -1,12 +1,13 @@
 //! The way of a configuration from files to a [`Config`].
 
-use super::diagnostics::{Diagnostics, Severity};
+use super::diagnostics::Diagnostics;
 use super::environment::Environment;
 use super::keywords::{self, Admitted, Lookup, Modifier, Section};
 use super::lex::Line;
 use super::model::Config;
 use super::names::{ResolveNames, SystemNames};
 use super::options::parser_of;
+use super::preprocess::Reading;
 use super::section_header::{self, DefaultsSections};
 use super::source::{Source, read_sources};
 use super::statement::{LineParser, Statement};
@@ -81,18 +82,21 @@ fn load_sources(
         names,
     };
     for source in sources {
-        preprocess::each_line(source, &mut environment, &mut diagnostics, &mut |line, environment, diagnostics| {
+        let mut handle = |line: &Line, environment: &mut Environment, diagnostics: &mut Diagnostics| {
             reader.line(line, environment, diagnostics);
-        });
+        };
+        if preprocess::each_line(source, &mut environment, &mut diagnostics, &mut handle) == Reading::Stopped {
+            // `.alert` says that the rest is not to be looked at: its errors would only hide the message.
+            diagnostics.conclude();
+            return Loaded { config: None, diagnostics };
+        }
         // A section does not reach into the next file.
         reader.close();
     }
     let written = reader.written;
     let config = resolve::resolve(written, overrides, names, &mut diagnostics);
     let config = (!diagnostics.has_errors()).then_some(config);
-    if config.is_none() {
-        diagnostics.general(Severity::Alert, "Fatal errors found in configuration.");
-    }
+    diagnostics.conclude();
     Loaded { config, diagnostics }
 }
 
