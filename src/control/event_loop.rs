@@ -31,11 +31,13 @@ pub struct ControlSetup {
     pub runtime_listeners: Vec<(usize, Socket)>,
     pub log_sink: LogSink,
     pub hostname: String,
+    /// For the proxies' logs, before anything else.
+    pub first_logs: Vec<StateLog>,
 }
 
 /// Runs until [`Progress::End`]. An error is one of the driver itself, or of a configuration whose checks cannot be
 /// made. Server states must have been put in order with [`health::start`] before the first worker ran.
-pub fn run<D: Driver, S: Supervision>(driver: D, setup: ControlSetup, supervision: &mut S) -> io::Result<()> {
+pub fn run<D: Driver, S: Supervision + ?Sized>(driver: D, setup: ControlSetup, supervision: &mut S) -> io::Result<()> {
     let mut control = Control::new(driver, setup, &supervision.descriptors())?;
     let mut completions = Vec::with_capacity(256);
     while control.turn(supervision, &mut completions)? == Progress::Continue {}
@@ -82,6 +84,9 @@ impl<D: Driver> Control<D> {
         for index in 0..control.watched.len() {
             control.watch(index);
         }
+        for log in &setup.first_logs {
+            control.write(log);
+        }
         // What was sent before the waker was there.
         control.read_mailbox();
         Ok(control)
@@ -93,7 +98,7 @@ impl<D: Driver> Control<D> {
     }
 
     /// Waits once and handles what came.
-    pub fn turn<S: Supervision>(
+    pub fn turn<S: Supervision + ?Sized>(
         &mut self,
         supervision: &mut S,
         completions: &mut Vec<Completion>,

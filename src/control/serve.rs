@@ -4,6 +4,7 @@
 use super::command_line::{CommandLine, OldProcesses};
 use super::daemon::{self, Parent};
 use super::engine;
+use super::event_loop::{self, ControlSetup};
 use super::listeners::{self, BindFailure, SharedListeners};
 use super::notify::ServiceManager;
 use super::pidfile::Pidfile;
@@ -11,19 +12,19 @@ use super::placement;
 use super::privileges::Privileges;
 use super::start::{Refusal, refuse};
 use super::state_lines;
-use super::supervision::{Progress, Supervision};
+use super::supervision::Supervision;
 use super::supervisor::{SIGNALS, Supervisor};
 use super::workers::{Blueprint, Report, WorkerThreads};
 use super::{descriptors, messages, report, version};
 use crate::config::model::Config;
 use crate::io::epoll::EpollDriver;
-use crate::io::{Driver, DriverSettings, Token, WakeEvent};
+use crate::io::{DriverSettings, Socket, WakeEvent};
 use crate::shared::Shared;
 use crate::sys;
 use crate::sys::signals::{Signal, SignalSource};
 use crate::worker::log_sink::LogSink;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -143,8 +144,8 @@ impl Serving<'_> {
             messages::set_quiet(true);
         }
         let mut supervisor = Supervisor::new(shared.clone(), signals, workers, shared_listeners, manager, now_us);
+        let served = self.watch(&shared, &runtime_sockets, control_wake, &mut supervisor);
         drop(runtime_sockets);
-        let served = self.watch(&shared, control_wake, &mut supervisor);
         served.or_else(|error| self.refuse(&failed("run the control loop", error)))?;
         Ok(self.exit(&supervisor))
     }
@@ -153,50 +154,34 @@ impl Serving<'_> {
     fn watch(
         &self,
         shared: &Arc<Shared>,
+        runtime_sockets: &[(usize, OwnedFd)],
         control_wake: WakeEvent,
         supervision: &mut dyn Supervision,
     ) -> io::Result<()> {
-        let mut driver = EpollDriver::new(&DriverSettings {
-            small_buffers_max: 16,
+        let driver = EpollDriver::new(&DriverSettings {
+            // Answers to checks are short, and a burst of them waits inside the driver.
+            small_buffers_max: 256,
             large_buffers_max: 1,
             pipes_max: 0,
             wake: Some(control_wake),
             ..DriverSettings::default()
         })?;
-        let sockets = supervision.descriptors();
-        for (token, socket) in (0..).zip(&sockets) {
-            driver.poll_readable(*socket, Token(token));
-        }
-        let mut log_sink = LogSink::new(shared);
-        let (mut completions, mut logs) = (Vec::new(), Vec::new());
-        for proxy in self.config.proxy_ids().filter(|id| !self.config.proxy(*id).disabled) {
-            logs.push(state_lines::started(&self.config, proxy));
-        }
-        loop {
-            let now = driver.refresh_now();
-            let progress = supervision.attend(now, &mut logs);
-            for log in logs.drain(..) {
-                let proxy = self.config.proxy(log.proxy);
-                let tag = proxy.log_tag.as_ref().unwrap_or(&self.config.global.log_tag);
-                log_sink.send(&proxy.log.targets, tag, log.level, log.text.as_bytes(), now.wall_us);
-            }
-            log_sink.flush();
-            if progress == Progress::End {
-                return Ok(());
-            }
-            let timeout_us = supervision.deadline_us().map(|at_us| at_us.saturating_sub(now.monotonic_us));
-            driver.wait(timeout_us, &mut completions)?;
-            for completion in completions.drain(..) {
-                if let Some(socket) = usize::try_from(completion.token.0).ok().and_then(|index| sockets.get(index)) {
-                    driver.poll_readable(*socket, completion.token);
-                }
-            }
-        }
+        let started = self.config.proxy_ids().filter(|id| !self.config.proxy(*id).disabled);
+        let setup = ControlSetup {
+            shared: shared.clone(),
+            runtime_listeners: runtime_sockets.iter().map(|(index, fd)| (*index, Socket(fd.as_raw_fd()))).collect(),
+            log_sink: LogSink::new(shared),
+            hostname: sys::process::host_name(),
+            first_logs: started.map(|id| state_lines::started(&self.config, id)).collect(),
+        };
+        // The descriptors of the runtime sockets stay the caller's and outlive the loop.
+        event_loop::run(driver, setup, supervision)
     }
 
     fn shared(&self) -> Shared {
         let (now_us, wall_us) = (sys::clock::monotonic_us(), sys::clock::wall_us());
         let shared = Shared::new(self.config.clone(), self.workers as usize, now_us, wall_us);
+        crate::policy::health::start(&shared, now_us);
         let (process, plan) = (&shared.process, &self.settled.plan);
         process.maxconn.store(plan.maxconn, Ordering::Relaxed);
         process.maxconn_hard.store(plan.maxconn, Ordering::Relaxed);
