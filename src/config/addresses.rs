@@ -151,7 +151,8 @@ fn look_up(host: &str, family: Option<Family>, text: &str, names: &dyn ResolveNa
 /// What is wrong with the first bad one.
 pub fn parse_bind(list: &str, names: &dyn ResolveNames) -> Result<Vec<BindAddress>, String> {
     let mut addresses = Vec::new();
-    for text in list.split(',') {
+    // A comma at the end is no address, and HAProxy lets it stand.
+    for text in list.strip_suffix(',').unwrap_or(list).split(',') {
         if text.is_empty() {
             return Err(format!("empty address in '{list}'"));
         }
@@ -255,7 +256,11 @@ pub fn parse_log(text: &str, names: &dyn ResolveNames) -> Result<LogAddress, Str
     };
     let port = match parts.port {
         None | Some("") => SYSLOG_PORT,
-        Some(port) => parse_port(port, false, "log")?,
+        // Port 0 is how "the usual one" is written, too.
+        Some(port) => match parse_port(port, true, "log")? {
+            0 => SYSLOG_PORT,
+            port => port,
+        },
     };
     // Sending to 0.0.0.0 reaches this host on Linux; saying so plainly keeps the socket's peer comparable.
     let ip = if ip.is_unspecified() && ip.is_ipv4() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };

@@ -147,6 +147,30 @@ pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParse
     .flatten()
 }
 
+/// A keyword of the other half in a `frontend` or `backend` is only worth a warning, as in HAProxy: files that grew
+/// have them. True if the line is done with.
+fn ignored_here(proxy: &WrittenProxy, section: Section, line: &Line, diagnostics: &mut Diagnostics) -> bool {
+    let missing = match section {
+        Section::Frontend => "backend",
+        Section::Backend => "frontend",
+        _ => return false,
+    };
+    let words: Vec<&str> = line.words.iter().map(|word| word.as_str()).collect();
+    let keywords::Lookup::Misplaced { row, .. } = keywords::lookup(section, &words) else { return false };
+    // A server that is ignored would be missed; HAProxy refuses it, too.
+    let hurts = ["server", "server-template"].contains(&row.keyword());
+    let supported = matches!(row.status, keywords::Status::Supported | keywords::Status::OldSpelling { .. });
+    if hurts || !supported || !row.sections.contains(Section::Listen) {
+        return false;
+    }
+    let mut text = format!("'{}' ignored because {} has no {missing} capability.", row.keyword(), proxy.title());
+    if row.keyword() == "maxconn" {
+        text.push_str(" Maybe you want 'fullconn' instead ?");
+    }
+    diagnostics.warning(line, line.words.first(), text);
+    true
+}
+
 impl Reader<'_> {
     /// Files the open section.
     fn close(&mut self) {
@@ -176,6 +200,11 @@ impl Reader<'_> {
             Current::Global => Section::Global,
             Current::Proxy(proxy) => table_section(proxy.kind),
         };
+        if let Current::Proxy(proxy) = &self.current {
+            if ignored_here(proxy, section, line, diagnostics) {
+                return;
+            }
+        }
         let Admitted::Parse { row, words, modifier } = keywords::admit(section, line, 0, diagnostics) else {
             return;
         };

@@ -3,6 +3,7 @@
 //! Life of a line: bytes → words with file, line and column ([`lex`]) → the keyword table → what was written →
 //! resolved, cross-checked [`model`].
 
+mod accounts;
 mod addresses;
 #[cfg(test)]
 mod agreement_tests;

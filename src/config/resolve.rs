@@ -107,6 +107,10 @@ fn resolve_frontend(
             let text = format!("Proxy '{}': unable to find required default_backend: '{name}'.", proxy.name);
             diagnostics.about(Severity::Alert, location, text);
         }
+        if found.is_some() && proxy.kind.has_servers() && *name == proxy.name {
+            let text = format!("Proxy '{name}': loop detected for default_backend: '{name}'.");
+            diagnostics.about(Severity::Alert, location, text);
+        }
         found.map(|index| ProxyId(index as u32))
     });
     Frontend {

@@ -17,6 +17,7 @@ pub fn resolve_listeners(
 ) -> Vec<ListenerId> {
     let ids: Vec<Option<u32>> =
         proxy.binds.iter().flat_map(|bind| bind.addresses.iter().map(|_| bind.settings.id)).collect();
+    check_ids(proxy, diagnostics);
     let mut numbers = hand_out_numbers(&ids, 1).into_iter();
     let mut listeners = Vec::new();
     for bind in &proxy.binds {
@@ -48,6 +49,16 @@ pub fn resolve_listeners(
         }
     }
     listeners
+}
+
+fn check_ids(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
+    for (index, bind) in proxy.binds.iter().enumerate() {
+        let Some(id) = bind.settings.id else { continue };
+        if let Some(other) = proxy.binds.iter().take(index).find(|other| other.settings.id == Some(id)) {
+            let text = format!("{}: 'id' : custom id {id} already used at {}.", proxy.title(), other.location);
+            diagnostics.about(Severity::Alert, &bind.location, text);
+        }
+    }
 }
 
 fn workers_of(

@@ -1,7 +1,7 @@
 //! Log targets and formats of a proxy.
 
 use super::diagnostics::{Diagnostics, Message, Severity};
-use super::log_format::{self, BuiltIn};
+use super::log_format::{BuiltIn, FormatError, built_in, compile};
 use super::model::*;
 use super::written::*;
 
@@ -20,14 +20,12 @@ pub fn resolve_log(proxy: &WrittenProxy, global: &WrittenGlobal) -> LogSettings 
 /// The format of the proxy's log lines.
 pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: &mut Diagnostics) -> LogFormat {
     let written = &proxy.settings.log_format;
-    let is_http = proxy.settings.mode == ProxyMode::Http;
+    let http = proxy.settings.mode == ProxyMode::Http;
     let format = match &written.choice {
-        LogFormatChoice::Default => log_format::built_in(BuiltIn::Default),
-        LogFormatChoice::Tcp { clf: true } => log_format::built_in(BuiltIn::TcpClf),
-        LogFormatChoice::Tcp { clf: false } => log_format::built_in(BuiltIn::Tcp),
-        LogFormatChoice::Http { clf: true } if is_http => log_format::built_in(BuiltIn::HttpClf),
-        LogFormatChoice::Http { .. } if is_http => log_format::built_in(BuiltIn::Http),
-        LogFormatChoice::Http { .. } => {
+        LogFormatChoice::Default => built_in(BuiltIn::Default),
+        LogFormatChoice::Tcp { clf } => built_in(if *clf { BuiltIn::TcpClf } else { BuiltIn::Tcp }),
+        LogFormatChoice::Http { clf } if http => built_in(if *clf { BuiltIn::HttpClf } else { BuiltIn::Http }),
+        LogFormatChoice::Http { clf } => {
             if proxy.kind.accepts_connections() {
                 let text = format!(
                     "'option httplog' not usable with proxy '{}' (needs 'mode http'). Falling back to 'option tcplog'.",
@@ -35,37 +33,35 @@ pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: 
                 );
                 diagnostics.about(Severity::Warning, &written.location, text);
             }
-            log_format::built_in(BuiltIn::Tcp)
+            built_in(if *clf { BuiltIn::TcpClf } else { BuiltIn::Tcp })
         }
-        LogFormatChoice::Text(text) => custom(text, proxy, diagnostics),
+        // A backend inherits the format and never writes a line with it.
+        LogFormatChoice::Text(_) if !proxy.kind.accepts_connections() => LogFormat::default(),
+        LogFormatChoice::Text(text) => compile(text, proxy.settings.mode).unwrap_or_else(|error| {
+            report(written, text, &error, diagnostics);
+            LogFormat::default()
+        }),
     };
-    if format.kind != LogFormatKind::Default && log.targets.is_empty() && proxy.kind.accepts_connections() {
+    if written.choice != LogFormatChoice::Default && log.targets.is_empty() && proxy.kind.accepts_connections() {
         let text = format!("log format ignored for proxy '{}' since it has no log address.", proxy.name);
         diagnostics.about(Severity::Warning, &proxy.location, text);
     }
     format
 }
 
-/// A `log-format` text. A backend writes no lines, so what is wrong there is not looked for.
-fn custom(text: &str, proxy: &WrittenProxy, diagnostics: &mut Diagnostics) -> LogFormat {
-    if !proxy.kind.accepts_connections() {
-        return LogFormat { items: Vec::new(), text: text.to_owned(), kind: LogFormatKind::Custom };
-    }
-    match log_format::compile(text, proxy.settings.mode) {
-        Ok(format) => format,
-        Err(error) => {
-            let written = &proxy.settings.log_format;
-            let excerpt = written.excerpt.clone().map(|(line, column)| {
-                let is_quoted = line.chars().nth(column.saturating_sub(1) as usize).is_some_and(|c| "\"'".contains(c));
-                (line, column + error.column - 1 + u32::from(is_quoted))
-            });
-            diagnostics.messages.push(Message {
-                severity: Severity::Alert,
-                text: format!("failed to parse log-format : {}.", error.message),
-                location: Some(written.location.clone()),
-                excerpt,
-            });
-            LogFormat { items: Vec::new(), text: text.to_owned(), kind: LogFormatKind::Custom }
-        }
-    }
+/// Puts the caret under the tag that is wrong, where the line shows the format as it is.
+fn report(written: &WrittenLogFormat, text: &str, error: &FormatError, diagnostics: &mut Diagnostics) {
+    let excerpt = written.excerpt.clone().map(|(raw, column)| {
+        let shown: String = raw.chars().skip(column.saturating_sub(1) as usize).collect();
+        let quote = u32::from(shown.starts_with(['"', '\'']));
+        let as_it_is = shown.get(quote as usize..).is_some_and(|shown| shown.starts_with(text));
+        let offset = if as_it_is { quote + error.column.saturating_sub(1) } else { 0 };
+        (raw, column.saturating_add(offset))
+    });
+    diagnostics.messages.push(Message {
+        severity: Severity::Alert,
+        text: format!("'log-format' : {}", error.message),
+        location: Some(written.location.clone()),
+        excerpt,
+    });
 }

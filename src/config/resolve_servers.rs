@@ -133,6 +133,10 @@ impl Resolver<'_> {
 
     /// Goes through `init-addr` (section 5.2); without the keyword: `last,libc`.
     fn look_up(&self, name: &str, family: Option<Family>, diagnostics: &mut Diagnostics) -> Option<IpAddr> {
+        // Nobody connects to the servers of a disabled proxy.
+        if self.proxy.settings.disabled {
+            return None;
+        }
         let mut methods = self.server.settings.initial_address.as_slice();
         if methods.is_empty() {
             methods = &[InitialAddress::Last, InitialAddress::Libc];

@@ -17,7 +17,7 @@ fn balance(statement: &mut Statement, proxy: &mut WrittenProxy) {
         "leastconn" => BalanceAlgorithm::LeastConnections,
         "first" => BalanceAlgorithm::First,
         "source" => BalanceAlgorithm::Source,
-        "random" => BalanceAlgorithm::Random { draws: 2 },
+        "random" | "random()" => BalanceAlgorithm::Random { draws: 2 },
         _ if text.starts_with("random(") => {
             let draws = text.strip_prefix("random(").and_then(|rest| rest.strip_suffix(')')).unwrap_or("");
             // HAProxy takes at most 2^31 - 1; more draws than servers only cost time.
@@ -37,7 +37,7 @@ fn balance(statement: &mut Statement, proxy: &mut WrittenProxy) {
             );
         }
     };
-    statement.at_most(1);
+    statement.ignores_after(1);
 }
 
 fn later(statement: &mut Statement, text: &str) {
@@ -51,7 +51,6 @@ fn hash_type(statement: &mut Statement, proxy: &mut WrittenProxy) {
     let method = match statement.text(0) {
         "map-based" => HashMethod::MapBased,
         "consistent" => HashMethod::Consistent,
-        // HAProxy 1.3's word for `consistent avalanche`-like behaviour, gone since.
         _ => return statement.error(0, "'hash-type' only supports 'consistent' and 'map-based'."),
     };
     let function = match statement.text(1) {
@@ -60,13 +59,6 @@ fn hash_type(statement: &mut Statement, proxy: &mut WrittenProxy) {
         "wt6" => HashFunction::Wt6,
         "crc32" => HashFunction::Crc32,
         "none" => HashFunction::None,
-        // 1.4 wrote `hash-type map-based avalanche`.
-        "avalanche" => {
-            proxy.settings.hash_type =
-                HashType { method, function: HashFunction::Sdbm, modifier: HashModifier::Avalanche };
-            statement.at_most(2);
-            return;
-        }
         _ => {
             return statement
                 .error(1, "'hash-type' only supports the functions 'sdbm', 'djb2', 'wt6', 'crc32' and 'none'.");

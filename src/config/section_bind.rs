@@ -2,7 +2,7 @@
 
 use super::addresses::parse_bind;
 use super::model::{RuntimeLevel, UserOrGroup};
-use super::section_proxy::{parse_file_mode, parse_numeric_id};
+use super::section_proxy::parse_file_mode;
 use super::statement::{LineParser, OptionParser, Statement};
 use super::values::{DefaultUnit, parse_integer, parse_time, parse_u32};
 use super::worker_set::parse_worker_set;
@@ -24,8 +24,8 @@ pub const OPTIONS: &[(&str, OptionParser<BindSettings>)] = &[
     ("process", process),
     ("thread", thread),
     ("mode", mode),
-    ("user", |s, b| name_of(s, &mut b.user)),
-    ("group", |s, b| name_of(s, &mut b.group)),
+    ("user", user),
+    ("group", group),
     ("uid", |s, b| number_of(s, &mut b.user)),
     ("gid", |s, b| number_of(s, &mut b.group)),
     ("nice", nice),
@@ -142,16 +142,19 @@ fn mode(statement: &mut Statement, bind: &mut BindSettings) -> usize {
     1
 }
 
-fn name_of(statement: &mut Statement, field: &mut Option<UserOrGroup>) -> usize {
-    if let Some(name) = statement.required(0, "a name") {
-        *field = Some(UserOrGroup::Name(name.to_owned()));
-    }
+fn user(statement: &mut Statement, bind: &mut BindSettings) -> usize {
+    bind.user = super::accounts::user(statement);
+    1
+}
+
+fn group(statement: &mut Statement, bind: &mut BindSettings) -> usize {
+    bind.group = super::accounts::group(statement);
     1
 }
 
 fn number_of(statement: &mut Statement, field: &mut Option<UserOrGroup>) -> usize {
     if let Some(text) = statement.required(0, "a number") {
-        let id = parse_numeric_id(text, statement.keyword);
+        let id = super::accounts::parse_id(text, statement.keyword);
         *field = statement.accept(0, id);
     }
     1

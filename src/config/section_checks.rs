@@ -171,12 +171,24 @@ fn parse_expect(statement: &mut Statement, http: bool) -> Option<(Expect, Option
         on_error: None,
     };
     let mut comment = None;
-    let mut index = 0;
+    let at = expect_options(statement, 0, &mut expect, &mut comment)?;
+    expect.pattern = parse_pattern(statement, at, http, &mut expect.negate)?;
+    // HAProxy takes the options after the pattern, too.
+    let end = expect_options(statement, at + 2, &mut expect, &mut comment)?;
+    statement.at_most(end).then_some((expect, comment))
+}
+
+/// Reads options from argument `index` on; gives where they end, or `None` if an error was reported.
+fn expect_options(
+    statement: &mut Statement,
+    mut index: usize,
+    expect: &mut Expect,
+    comment: &mut Option<String>,
+) -> Option<usize> {
     loop {
         let word = statement.text(index);
         let value = statement.text(index + 1);
-        let text = || (!value.is_empty()).then(|| value.to_owned());
-        let field = match word {
+        let (field, statuses): (_, &[&str]) = match word {
             "!" => {
                 expect.negate = !expect.negate;
                 index += 1;
@@ -191,41 +203,31 @@ fn parse_expect(statement: &mut Statement, http: bool) -> Option<(Expect, Option
                 index += 2;
                 continue;
             }
-            "comment" => &mut comment,
-            "ok-status" => &mut expect.ok_status,
-            "error-status" => &mut expect.error_status,
-            "tout-status" => &mut expect.timeout_status,
-            "on-success" => &mut expect.on_success,
-            "on-error" => &mut expect.on_error,
+            "comment" => (&mut *comment, &[]),
+            "ok-status" => (&mut expect.ok_status, &["L7OK", "L7OKC", "L6OK", "L4OK"]),
+            "error-status" => (&mut expect.error_status, &["L7RSP", "L7STS", "L6RSP", "L4CON"]),
+            "tout-status" => (&mut expect.timeout_status, &["L7TOUT", "L6TOUT", "L4TOUT"]),
+            "on-success" => (&mut expect.on_success, &[]),
+            "on-error" => (&mut expect.on_error, &[]),
             "status-code" => {
                 statement.error(index, "'status-code' takes a sample expression, which is not supported yet.");
                 return None;
             }
-            _ => break,
+            _ => return Some(index),
         };
         if value.is_empty() {
             statement.error(index, format!("'{word}' expects a value."));
             return None;
         }
-        *field = text();
-        index += 2;
-    }
-    for status in [&expect.ok_status, &expect.error_status, &expect.timeout_status].into_iter().flatten() {
-        if !CHECK_STATUSES.contains(&status.as_str()) {
-            let text = format!("unknown check status '{status}'; known are {}.", CHECK_STATUSES.join(", "));
-            statement.error(index, text);
+        if !statuses.is_empty() && !statuses.contains(&value) {
+            let known = statuses.join("', '");
+            statement.error(index + 1, format!("'{word}' only supports '{known}', not '{value}'."));
             return None;
         }
+        *field = Some(value.to_owned());
+        index += 2;
     }
-    expect.pattern = parse_pattern(statement, index, http, &mut expect.negate)?;
-    if !statement.at_most(index + 2) {
-        return None;
-    }
-    Some((expect, comment))
 }
-
-/// The status words of the manual's `ok-status`, `error-status` and `tout-status`.
-const CHECK_STATUSES: [&str; 9] = ["L7OK", "L7OKC", "L6OK", "L4OK", "L7RSP", "L7STS", "L6RSP", "L4CON", "L7TOUT"];
 
 fn parse_pattern(statement: &mut Statement, at: usize, http: bool, negate: &mut bool) -> Option<ExpectPattern> {
     let word = statement.text(at);
@@ -249,16 +251,16 @@ fn parse_pattern(statement: &mut Statement, at: usize, http: bool, negate: &mut 
     }
     match (kind, http) {
         ("string", _) => Some(ExpectPattern::Text(pattern.as_bytes().to_vec())),
-        ("rstring", _) => Some(ExpectPattern::Regex(pattern.to_owned())),
+        ("rstring", _) => regular_expression(statement, at + 1).map(ExpectPattern::Regex),
         ("binary", false) => {
             let bytes = parse_hexadecimal(pattern);
-            statement.accept(at + 1, bytes).map(ExpectPattern::Text)
+            statement.accept(at + 1, bytes).map(ExpectPattern::Binary)
         }
         ("status", true) => {
             let ranges = parse_status_ranges(pattern);
             statement.accept(at + 1, ranges).map(ExpectPattern::Status)
         }
-        ("rstatus", true) => Some(ExpectPattern::StatusRegex(pattern.to_owned())),
+        ("rstatus", true) => regular_expression(statement, at + 1).map(ExpectPattern::StatusRegex),
         ("rbinary" | "string-lf" | "binary-lf", false) | ("hdr" | "fhdr" | "string-lf", true) => {
             statement.error(at, format!("'expect {kind}' is not supported yet."));
             None
@@ -271,11 +273,26 @@ fn parse_pattern(statement: &mut Statement, at: usize, http: bool, negate: &mut 
     }
 }
 
+/// The pattern at argument `at`, tried so that a broken one is found now and not at the first check.
+fn regular_expression(statement: &mut Statement, at: usize) -> Option<String> {
+    let pattern = statement.text(at);
+    match regex::bytes::Regex::new(pattern) {
+        Ok(_) => Some(pattern.to_owned()),
+        Err(error) => {
+            let reason = error.to_string();
+            // The last line says what is wrong; those before draw the place.
+            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            statement.error(at, format!("regex '{pattern}' is invalid: {reason}."));
+            None
+        }
+    }
+}
+
 /// `200,300-399`
 fn parse_status_ranges(text: &str) -> Result<Vec<(u16, u16)>, String> {
     let number = |part: &str| match part.parse::<u16>() {
-        Ok(number) if (100..=999).contains(&number) => Ok(number),
-        _ => Err(format!("'{part}' is not an HTTP status (100 to 999) in '{text}'")),
+        Ok(number) if number <= 999 => Ok(number),
+        _ => Err(format!("'{part}' is not an HTTP status in '{text}'")),
     };
     text.split(',')
         .map(|part| match part.split_once('-') {
@@ -303,10 +320,11 @@ fn option_httpchk(statement: &mut Statement, proxy: &mut WrittenProxy) {
             check.method = statement.text(0).to_owned();
             check.uri = statement.text(1).to_owned();
             if count > 2 {
-                version_with_headers(&statement.joined(2), check);
+                version_with_headers(statement.text(2), check);
             }
         }
     }
+    statement.at_most(3);
 }
 
 fn version_with_headers(text: &str, check: &mut HttpCheck) {

@@ -6,7 +6,6 @@ use super::model::*;
 use super::options::parse_options;
 use super::section_bind;
 use super::section_log::parse_log_target;
-use super::section_proxy::parse_numeric_id;
 use super::statement::{LineParser, Statement};
 use super::values::{DefaultUnit, parse_integer, parse_size, parse_time, parse_u32};
 use super::worker_set::{parse_cpus, parse_worker_set};
@@ -34,8 +33,8 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenGlobal>)] = &[
     ("strict-limits", strict_limits),
     ("pidfile", |s, g| path(s, &mut g.model.pidfile)),
     ("chroot", |s, g| path(s, &mut g.model.chroot)),
-    ("user", |s, g| name(s, &mut g.model.user)),
-    ("group", |s, g| name(s, &mut g.model.group)),
+    ("user", user),
+    ("group", group),
     ("uid", |s, g| numeric(s, &mut g.model.user)),
     ("gid", |s, g| numeric(s, &mut g.model.group)),
     ("grace", |s, g| time(s, &mut g.model.grace)),
@@ -48,9 +47,9 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenGlobal>)] = &[
     ("spread-checks", spread_checks),
     ("max-spread-checks", |s, g| time(s, &mut g.model.max_spread_checks)),
     ("stats socket", stats_socket),
-    ("stats timeout", |s, g| time(s, &mut g.model.stats_timeout)),
+    ("stats timeout", stats_timeout),
     ("stats maxconn", stats_maxconn),
-    ("tune.bufsize", |s, g| size(s, &mut g.model.bufsize_bytes)),
+    ("tune.bufsize", bufsize),
     ("tune.pipesize", |s, g| size(s, &mut g.model.pipesize_bytes)),
     ("tune.rcvbuf.client", |s, g| optional_size(s, &mut g.model.rcvbuf_client_bytes)),
     ("tune.sndbuf.client", |s, g| optional_size(s, &mut g.model.sndbuf_client_bytes)),
@@ -167,7 +166,23 @@ fn cpu_map(statement: &mut Statement, global: &mut WrittenGlobal) {
         let Some(parsed) = statement.accept(index, parsed) else { return };
         cpus.extend(parsed);
     }
+    if automatic && set_size(&processes, &threads).is_some_and(|size| size != cpus.len()) {
+        let text = "the set of processes and threads and the set of CPUs must have the same size with 'auto:'.";
+        return statement.error(0, format!("'cpu-map' : {text}"));
+    }
     global.cpu_maps.push(CpuMap { processes, threads, cpus, automatic });
+}
+
+/// How many workers two sets name together, if they say so themselves.
+fn set_size(processes: &WorkerSet, threads: &WorkerSet) -> Option<usize> {
+    let count = |set: &WorkerSet| match set {
+        WorkerSet::Range(first, last) => Some((last - first + 1) as usize),
+        _ => None,
+    };
+    match (processes, threads) {
+        (processes, WorkerSet::All) => count(processes).filter(|count| *count > 1),
+        (processes, threads) => count(processes).zip(count(threads)).map(|(one, other)| one * other),
+    }
 }
 
 /// Ringway's own: `ringway.engine io_uring|epoll|automatic`.
@@ -204,17 +219,23 @@ fn path(statement: &mut Statement, field: &mut Option<PathBuf>) {
     }
 }
 
-fn name(statement: &mut Statement, field: &mut Option<UserOrGroup>) {
-    if let Some(name) = statement.required(0, "a name") {
-        if statement.at_most(1) {
-            *field = Some(UserOrGroup::Name(name.to_owned()));
-        }
+fn user(statement: &mut Statement, global: &mut WrittenGlobal) {
+    if let Some(user) = super::accounts::user(statement) {
+        global.model.user = Some(user);
+        statement.at_most(1);
+    }
+}
+
+fn group(statement: &mut Statement, global: &mut WrittenGlobal) {
+    if let Some(group) = super::accounts::group(statement) {
+        global.model.group = Some(group);
+        statement.at_most(1);
     }
 }
 
 fn numeric(statement: &mut Statement, field: &mut Option<UserOrGroup>) {
     if let Some(text) = statement.required(0, "a number") {
-        let id = parse_numeric_id(text, statement.keyword);
+        let id = super::accounts::parse_id(text, statement.keyword);
         if let Some(id) = statement.accept(0, id) {
             statement.at_most(1);
             *field = Some(id);
@@ -238,6 +259,15 @@ fn word(statement: &mut Statement, field: &mut String) {
             *field = word.to_owned();
         }
     }
+}
+
+fn bufsize(statement: &mut Statement, global: &mut WrittenGlobal) {
+    let mut bytes = global.model.bufsize_bytes;
+    size(statement, &mut bytes);
+    if bytes == 0 {
+        return statement.error(0, "'tune.bufsize' expects a positive size in bytes.");
+    }
+    global.model.bufsize_bytes = bytes;
 }
 
 fn size(statement: &mut Statement, field: &mut u32) {
@@ -269,9 +299,8 @@ fn log(statement: &mut Statement, global: &mut WrittenGlobal) {
 }
 
 fn log_send_hostname(statement: &mut Statement, global: &mut WrittenGlobal) {
-    if statement.at_most(1) {
-        global.model.log_send_hostname = Some(statement.text(0).to_owned());
-    }
+    statement.ignores_after(1);
+    global.model.log_send_hostname = Some(statement.text(0).to_owned());
 }
 
 fn node(statement: &mut Statement, global: &mut WrittenGlobal) {
@@ -298,6 +327,16 @@ fn spread_checks(statement: &mut Statement, global: &mut WrittenGlobal) {
     }
 }
 
+fn stats_timeout(statement: &mut Statement, global: &mut WrittenGlobal) {
+    let mut value = None;
+    time(statement, &mut value);
+    match value {
+        Some(Duration::ZERO) => statement.error(0, "'stats timeout' expects a positive value."),
+        Some(_) => global.model.stats_timeout = value,
+        None => {}
+    }
+}
+
 fn stats_maxconn(statement: &mut Statement, global: &mut WrittenGlobal) {
     if let Some(number) = read_number(statement, 1) {
         global.model.stats_maxconn = number;
@@ -307,14 +346,8 @@ fn stats_maxconn(statement: &mut Statement, global: &mut WrittenGlobal) {
 /// `stats socket <address>[,<address>] [mode …] [level …]` (management.txt section 9.3).
 fn stats_socket(statement: &mut Statement, global: &mut WrittenGlobal) {
     let Some(list) = statement.required(0, "a path or an address") else { return };
-    // HAProxy takes any path here, also one that does not start with a slash.
-    let is_path = !list.contains(['@', ':', ',']);
-    let parsed = if is_path && !list.starts_with('/') {
-        super::addresses::parse_bind(&format!("unix@{list}"), statement.names)
-    } else {
-        super::addresses::parse_bind(list, statement.names)
-    };
-    let addresses = parsed.map_err(|why| format!("'stats socket' : {why}"));
+    let addresses =
+        super::addresses::parse_bind(list, statement.names).map_err(|why| format!("'stats socket' : {why}"));
     let addresses = statement.accept(0, addresses);
     let mut settings = BindSettings::default();
     parse_options(statement, 1, Section::StatsSocket, section_bind::OPTIONS, "'stats socket' : ", &mut settings);

@@ -24,6 +24,10 @@ impl DefaultsSections {
         self.sections.last()
     }
 
+    fn first_named(&self, name: &str) -> Option<&WrittenProxy> {
+        self.sections.iter().find(|section| section.name == name)
+    }
+
     fn named(&self, name: &str) -> Option<&WrittenProxy> {
         self.sections.iter().rfind(|section| section.name == name)
     }
@@ -47,7 +51,9 @@ pub fn open(
         statement
             .error(usize::MAX, format!("'{keyword}' expects an <id> argument and optionally supports 'from <id>'."));
     }
-    if let Some(character) = bad_character(name) {
+    if kind == SectionKind::Defaults {
+        // HAProxy takes any name here.
+    } else if let Some(character) = bad_character(name) {
         let keyword = statement.keyword;
         statement.error(0, format!("character '{character}' is not permitted in '{keyword}' name '{name}'."));
     }
@@ -60,7 +66,10 @@ pub fn open(
         let from = statement.text(after_name + 1);
         match defaults.named(from) {
             _ if from.is_empty() => statement.error(after_name, "'from' expects the name of a 'defaults' section."),
-            Some(section) => inherited = Some(section),
+            Some(section) => {
+                inherited = Some(section);
+                ambiguous(statement, after_name + 1, section, defaults);
+            }
             None => statement.error(after_name + 1, format!("no 'defaults' section named '{from}' was found before.")),
         }
         statement.at_most(after_name + 2);
@@ -71,9 +80,22 @@ pub fn open(
             statement.at_most(after_name);
         }
     }
-    duplicate(statement, kind, name, defaults, proxies);
+    if kind != SectionKind::Defaults {
+        duplicate(statement, kind, name, proxies);
+    }
     let settings = inherited.map(|section| section.settings.clone()).unwrap_or_default();
     WrittenProxy::new(kind, name, statement.location(), settings)
+}
+
+/// Two sections of one name are fine until somebody asks for the name.
+fn ambiguous(statement: &mut Statement, at: usize, section: &WrittenProxy, defaults: &DefaultsSections) {
+    if let Some(other) = defaults.first_named(&section.name).filter(|other| other.location != section.location) {
+        let text = format!(
+            "ambiguous defaults section name '{}': it is declared at {} and at {}.",
+            section.name, other.location, section.location
+        );
+        statement.error(at, text);
+    }
 }
 
 /// `listen web 0.0.0.0:80`: HAProxy 1.4 took an address here.
@@ -85,26 +107,8 @@ fn old_inline_address(statement: &mut Statement, at: usize) {
     );
 }
 
-fn duplicate(
-    statement: &mut Statement,
-    kind: SectionKind,
-    name: &str,
-    defaults: &DefaultsSections,
-    proxies: &[WrittenProxy],
-) {
+fn duplicate(statement: &mut Statement, kind: SectionKind, name: &str, proxies: &[WrittenProxy]) {
     if name.is_empty() {
-        return;
-    }
-    if kind == SectionKind::Defaults {
-        if let Some(other) = defaults.named(name) {
-            let place = other.location.clone();
-            statement.warning(
-                0,
-                format!(
-                    "'defaults' section '{name}' was already declared at {place}; 'from {name}' now means this one."
-                ),
-            );
-        }
         return;
     }
     let overlaps = |other: &&WrittenProxy| {

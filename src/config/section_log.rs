@@ -112,7 +112,7 @@ fn level(statement: &mut Statement, index: usize, absent: u8) -> Option<u8> {
 fn log_tag(statement: &mut Statement, proxy: &mut WrittenProxy) {
     if let Some(tag) = statement.required(0, "a tag for use in syslog") {
         proxy.settings.log_tag = Some(tag.to_owned());
-        statement.at_most(1);
+        statement.ignores_after(1);
     }
 }
 

@@ -6,7 +6,7 @@ use super::addresses::{parse_ip, parse_source};
 use super::keywords::Modifier;
 use super::model::*;
 use super::statement::{LineParser, Statement};
-use super::values::{DefaultUnit, parse_integer, parse_time, parse_u32};
+use super::values::{DefaultUnit, parse_time, parse_u32};
 use super::worker_set::parse_worker_set;
 use super::written::*;
 use std::net::SocketAddr;
@@ -54,6 +54,9 @@ fn id(statement: &mut Statement, proxy: &mut WrittenProxy) {
 }
 
 fn description(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    if proxy.kind == SectionKind::Defaults {
+        return statement.error(usize::MAX, "'description' is not allowed in a 'defaults' section.");
+    }
     if statement.required(0, "a text").is_some() {
         proxy.description = Some(statement.joined(0));
     }
@@ -209,9 +212,4 @@ pub fn parse_file_mode(text: &str) -> Result<u32, String> {
         Ok(mode) if mode <= 0o7777 => Ok(mode),
         _ => Err(format!("'mode' expects an octal file mode such as 660, not '{text}'")),
     }
-}
-
-/// Reads a numeric user or group.
-pub fn parse_numeric_id(text: &str, keyword: &str) -> Result<UserOrGroup, String> {
-    parse_integer(text, 0, i64::from(u32::MAX), keyword).map(|id| UserOrGroup::Id(id.unsigned_abs() as u32))
 }

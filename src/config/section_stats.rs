@@ -54,15 +54,14 @@ fn settings(proxy: &mut WrittenProxy) -> &mut StatsSettings {
 }
 
 fn flag(statement: &mut Statement, proxy: &mut WrittenProxy, set: fn(&mut StatsSettings)) {
-    if statement.at_most(0) {
-        set(settings(proxy));
-    }
+    statement.ignores_after(0);
+    set(settings(proxy));
 }
 
 fn uri(statement: &mut Statement, proxy: &mut WrittenProxy) {
     if let Some(uri) = statement.required(0, "a URI prefix") {
         settings(proxy).uri = uri.to_owned();
-        statement.at_most(1);
+        statement.ignores_after(1);
     }
 }
 
@@ -71,7 +70,7 @@ fn refresh(statement: &mut Statement, proxy: &mut WrittenProxy) {
     let time = parse_time(text, DefaultUnit::Seconds, "stats refresh");
     if let Some(time) = statement.accept(0, time) {
         settings(proxy).refresh = Some(time);
-        statement.at_most(1);
+        statement.ignores_after(1);
     }
 }
 
@@ -101,13 +100,13 @@ fn auth(statement: &mut Statement, proxy: &mut WrittenProxy) {
         statement.warning(0, "'stats auth' has no ':' and therefore an empty password.");
     }
     settings(proxy).auth.push(pair);
-    statement.at_most(1);
+    statement.ignores_after(1);
 }
 
 fn scope(statement: &mut Statement, proxy: &mut WrittenProxy) {
     if let Some(name) = statement.required(0, "a proxy name or '.'") {
         settings(proxy).scope.push(name.to_owned());
-        statement.at_most(1);
+        statement.ignores_after(1);
     }
 }
 
@@ -117,7 +116,7 @@ fn show_node(statement: &mut Statement, proxy: &mut WrittenProxy) {
             .error(0, format!("'stats show-node' : character '{character}' is not permitted in a node name."));
     }
     settings(proxy).show_node = Some(statement.text(0).to_owned());
-    statement.at_most(1);
+    statement.ignores_after(1);
 }
 
 fn show_desc(statement: &mut Statement, proxy: &mut WrittenProxy) {
@@ -125,32 +124,53 @@ fn show_desc(statement: &mut Statement, proxy: &mut WrittenProxy) {
 }
 
 fn admin(statement: &mut Statement, proxy: &mut WrittenProxy) {
-    if proxy.kind == SectionKind::Backend {
-        // As in HAProxy: a rule of the frontend's side, refused where there is none.
-        let title = proxy.title();
-        return statement
-            .error(usize::MAX, format!("'stats admin' belongs to a 'listen' or 'frontend', and this is {title}."));
-    }
     if let Some(condition) = condition(statement, 0) {
         let stats = settings(proxy);
-        stats.admin = either(stats.admin, condition);
+        // Several lines: any of them grants.
+        stats.admin = Where::of(stats.admin).or(condition).admin();
     }
 }
 
-/// Several `stats admin` lines: any of them grants.
-fn either(one: StatsAdmin, other: StatsAdmin) -> StatsAdmin {
-    match (one, other) {
-        (StatsAdmin::Always, _) | (_, StatsAdmin::Always) => StatsAdmin::Always,
-        (StatsAdmin::Never, other) => other,
-        (one, StatsAdmin::Never) => one,
-        (StatsAdmin::FromLocalhost(one), StatsAdmin::FromLocalhost(other)) if one != other => StatsAdmin::Always,
-        (_, other) => other,
+/// A condition made of TRUE, FALSE and LOCALHOST, as what it gives for the only two cases they can tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Where {
+    local: bool,
+    remote: bool,
+}
+
+impl Where {
+    const TRUE: Where = Where { local: true, remote: true };
+    const FALSE: Where = Where { local: false, remote: false };
+
+    fn of(admin: StatsAdmin) -> Self {
+        match admin {
+            StatsAdmin::Always => Where::TRUE,
+            StatsAdmin::FromLocalhost(local) => Where { local, remote: !local },
+            StatsAdmin::Never | StatsAdmin::Authenticated => Where::FALSE,
+        }
+    }
+    fn admin(self) -> StatsAdmin {
+        match (self.local, self.remote) {
+            (true, true) => StatsAdmin::Always,
+            (false, false) => StatsAdmin::Never,
+            (local, _) => StatsAdmin::FromLocalhost(local),
+        }
+    }
+    fn not(self) -> Self {
+        Where { local: !self.local, remote: !self.remote }
+    }
+    fn and(self, other: Self) -> Self {
+        Where { local: self.local && other.local, remote: self.remote && other.remote }
+    }
+    fn or(self, other: Self) -> Self {
+        Where { local: self.local || other.local, remote: self.remote || other.remote }
     }
 }
 
-/// Reads `if <condition>` or `unless <condition>` from argument `at` on; `None` if an error was reported.
-fn condition(statement: &mut Statement, at: usize) -> Option<StatsAdmin> {
-    let negated = match statement.text(at) {
+/// Reads `if <condition>` or `unless <condition>` from argument `at` on (configuration.txt section 7.2: names with
+/// `!`, side by side for "and", `||` or `or` between). `None` if an error was reported.
+fn condition(statement: &mut Statement, at: usize) -> Option<Where> {
+    let unless = match statement.text(at) {
         "if" => false,
         "unless" => true,
         _ => {
@@ -159,36 +179,42 @@ fn condition(statement: &mut Statement, at: usize) -> Option<StatsAdmin> {
             return None;
         }
     };
-    let words: Vec<&str> = statement.rest(at + 1).iter().map(|word| word.as_str()).collect();
-    // `!` may stand apart from its name.
-    let (name, inverted) = match words.as_slice() {
-        ["!", name] => (*name, true),
-        [name] => match name.strip_prefix('!') {
-            Some(name) => (name, true),
-            None => (*name, false),
-        },
-        [] => {
-            statement.error(at, "a condition is missing here.");
-            return None;
+    let (mut any, mut all) = (Where::FALSE, Where::TRUE);
+    let (mut inverted, mut operand_missing) = (false, true);
+    for index in at + 1..statement.arguments.len() {
+        let mut word = statement.text(index);
+        if (word == "||" || word == "or") && !operand_missing {
+            (any, all) = (any.or(all), Where::TRUE);
+            operand_missing = true;
+            continue;
         }
-        _ => return unknown_condition(statement, at + 1),
-    };
-    let wanted = negated == inverted;
-    match name {
-        "TRUE" => Some(if wanted { StatsAdmin::Always } else { StatsAdmin::Never }),
-        "FALSE" => Some(if wanted { StatsAdmin::Never } else { StatsAdmin::Always }),
-        "LOCALHOST" => Some(StatsAdmin::FromLocalhost(wanted)),
-        _ => unknown_condition(statement, at + 1),
+        while let Some(rest) = word.strip_prefix('!') {
+            inverted = !inverted;
+            word = rest;
+        }
+        let operand = match word {
+            "" => continue,
+            "TRUE" => Where::TRUE,
+            "FALSE" => Where::FALSE,
+            "LOCALHOST" => Where { local: true, remote: false },
+            _ => {
+                let text = format!(
+                    "condition '{word}' needs ACLs, which come with content rules; TRUE, FALSE and LOCALHOST (with \
+                     '!' and '||') are understood meanwhile."
+                );
+                statement.error(index, text);
+                return None;
+            }
+        };
+        all = all.and(if inverted { operand.not() } else { operand });
+        (inverted, operand_missing) = (false, false);
     }
-}
-
-fn unknown_condition(statement: &mut Statement, at: usize) -> Option<StatsAdmin> {
-    let text = statement.joined(at);
-    statement.error(
-        at,
-        format!("condition '{text}' needs ACLs, which come with content rules; here TRUE, FALSE and LOCALHOST (with '!') are understood meanwhile."),
-    );
-    None
+    if operand_missing || inverted {
+        statement.error(usize::MAX, "a condition is missing here.");
+        return None;
+    }
+    let condition = any.or(all);
+    Some(if unless { condition.not() } else { condition })
 }
 
 fn http_request(statement: &mut Statement, proxy: &mut WrittenProxy) {
@@ -212,7 +238,7 @@ fn http_request(statement: &mut Statement, proxy: &mut WrittenProxy) {
     };
     let condition = if statement.arguments.len() > next {
         match condition(statement, next) {
-            Some(condition) => condition,
+            Some(condition) => condition.admin(),
             None => return,
         }
     } else {

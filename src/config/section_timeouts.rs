@@ -5,6 +5,11 @@ use super::values::{DefaultUnit, parse_time, parse_u32};
 use super::written::WrittenProxy;
 use std::time::Duration;
 
+/// The kernel's MAX_TCP_KEEPCNT (tcp(7) TCP_KEEPCNT).
+const KEEPALIVE_COUNT_MAX: u32 = 127;
+/// The kernel's MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL; both count whole seconds.
+const KEEPALIVE_SECONDS_MAX: u64 = 32_767;
+
 pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("timeout client", |s, p| timeout(s, p, "client")),
     ("timeout server", |s, p| timeout(s, p, "server")),
@@ -65,23 +70,30 @@ fn timeout(statement: &mut Statement, proxy: &mut WrittenProxy, name: &'static s
 
 fn keepalive_count(statement: &mut Statement, field: &mut Option<u32>) {
     let Some(text) = statement.required(0, "a number of probes") else { return };
-    // TCP_KEEPCNT takes 1 to 127 (tcp(7)).
-    let count = parse_u32(text, 1, 127, statement.keyword);
-    if let Some(count) = statement.accept(0, count) {
-        *field = Some(count);
-        statement.at_most(1);
+    let count = parse_u32(text, 0, i32::MAX as u32, statement.keyword);
+    let Some(count) = statement.accept(0, count) else { return };
+    if count > KEEPALIVE_COUNT_MAX {
+        let keyword = statement.keyword;
+        let text = format!("'{keyword}' is at most {KEEPALIVE_COUNT_MAX} for the kernel, and that is what is set.");
+        statement.warning(0, text);
     }
+    // 0 leaves the kernel's own.
+    *field = (count > 0).then_some(count.min(KEEPALIVE_COUNT_MAX));
+    statement.at_most(1);
 }
 
 fn keepalive_time(statement: &mut Statement, field: &mut Option<Duration>) {
     let Some(text) = statement.required(0, "a time such as 30s (without a unit: seconds)") else { return };
     let time = parse_time(text, DefaultUnit::Seconds, statement.keyword);
     if let Some(time) = statement.accept(0, time) {
-        // TCP_KEEPIDLE and TCP_KEEPINTVL count whole seconds, 1 to 32767.
-        if !(1..=32_767).contains(&time.as_secs()) {
-            return statement.error(0, format!("'{}' must be from 1s to 32767s.", statement.keyword));
+        let seconds = time.as_millis().div_ceil(1_000) as u64;
+        if seconds > KEEPALIVE_SECONDS_MAX {
+            let keyword = statement.keyword;
+            let text =
+                format!("'{keyword}' is at most {KEEPALIVE_SECONDS_MAX}s for the kernel, and that is what is set.");
+            statement.warning(0, text);
         }
-        *field = Some(time);
+        *field = (seconds > 0).then(|| Duration::from_secs(seconds.min(KEEPALIVE_SECONDS_MAX)));
         statement.at_most(1);
     }
 }

@@ -78,6 +78,14 @@ impl<'a> Statement<'a> {
         }
     }
 
+    /// Warns of arguments after the first `count`, where HAProxy drops them without a word.
+    pub fn ignores_after(&mut self, count: usize) {
+        if self.arguments.len() > count {
+            let (keyword, surplus) = (self.keyword, self.joined(count));
+            self.warning(count, format!("'{keyword}' takes no more: '{surplus}' is ignored."));
+        }
+    }
+
     /// Refuses arguments after the first `count`.
     pub fn at_most(&mut self, count: usize) -> bool {
         if self.arguments.len() <= count {
