@@ -56,7 +56,13 @@ struct Stream {
     /// Waits for a buffer; nothing is armed in the kernel.
     starved: bool,
     accepts: bool,
+    /// No byte has come since it was armed.
+    fresh: bool,
+    /// Cancelled by the driver itself, to look at the socket anew.
+    renewing: bool,
     class: BufferClass,
+    /// The turn in which it was armed.
+    armed_turn: u16,
 }
 
 const NO_STREAM: Stream = Stream {
@@ -65,8 +71,14 @@ const NO_STREAM: Stream = Stream {
     cancelled: false,
     starved: false,
     accepts: false,
+    fresh: false,
+    renewing: false,
     class: BufferClass::Small,
+    armed_turn: 0,
 };
+
+/// In so many turns after its arming a receive may still be served by what the arming itself found.
+const ARMING_TURNS: u16 = 4;
 
 struct WakeState {
     event: WakeEvent,
@@ -89,6 +101,9 @@ pub struct UringDriver {
     wake: Option<WakeState>,
     now: Moment,
     trim: TrimClock,
+    multishot: bool,
+    /// Counts the calls of the kernel; wraps.
+    turn: u16,
 }
 
 /// Whether this process can use io_uring as this driver needs it; if not, why, for the line logged at start.
@@ -132,38 +147,61 @@ impl UringDriver {
             wake: None,
             now: Moment::default(),
             trim: TrimClock::default(),
+            multishot: true,
+            turn: 0,
         };
         driver.refresh_now();
         driver.prove()?;
         Ok(driver)
     }
 
-    /// Multishot receive with provided buffers and DEFER_TASKRUN came in different kernels (6.0, 6.1) and are patched
-    /// out by some vendors: one message through a socket pair tells more than a version number.
+    /// Finds out whether multishot receives work, and whether they may be trusted: kernels without a fix of 2026 lose the
+    /// end of a stream that follows its last bytes before the receiver has run (both wake-ups are taken for one). Then
+    /// each receive is armed anew by this driver, which costs a submission per message. One try tells more than a
+    /// version number, since vendors carry fixes back.
     fn prove(&mut self) -> io::Result<()> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        std::io::Write::write_all(&mut &theirs, b"?")?;
-        drop(theirs);
-        self.receive(Socket(ours.as_raw_fd()), BufferClass::Small, Token(0));
-        let mut seen = Vec::new();
-        for _ in 0..10 {
-            self.wait(Some(100_000), &mut seen)?;
-            if seen.last().is_some_and(|completion| !completion.more) {
-                break;
-            }
+        let results = self.receive_last_words()?;
+        if results == [1] {
+            self.multishot = false;
+            return Ok(());
         }
-        let results: Vec<i32> = seen.iter().map(|completion| completion.result).collect();
-        for completion in &seen {
-            if completion.buffer.is_some() {
-                self.release(completion.buffer);
-            }
-        }
-        self.forget(ours.as_raw_fd());
         match results.as_slice() {
             [1, 0] => Ok(()),
             [.., error] if *error < 0 => Err(io::Error::from_raw_os_error(-error)),
             _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
         }
+    }
+
+    /// Lets a peer send one byte and close while a receive is armed: what the receive then says.
+    fn receive_last_words(&mut self) -> io::Result<Vec<i32>> {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair()?;
+        let (socket, token) = (Socket(ours.as_raw_fd()), Token(0));
+        let mut seen = Vec::new();
+        self.receive(socket, BufferClass::Small, token);
+        self.wait(Some(0), &mut seen)?;
+        std::io::Write::write_all(&mut theirs, b"?")?;
+        drop(theirs);
+        let over = |seen: &[Completion]| seen.last().is_some_and(|completion| !completion.more);
+        for _ in 0..4 {
+            if !over(&seen) {
+                self.wait(Some(20_000), &mut seen)?;
+            }
+        }
+        let results = seen.iter().map(|completion| completion.result).collect();
+        if !over(&seen) {
+            self.cancel(socket, token);
+            self.wait(Some(1_000_000), &mut seen)?;
+        }
+        for completion in seen.iter().filter(|completion| completion.buffer.is_some()) {
+            self.buffers.release(completion.buffer);
+        }
+        self.forget(socket.0);
+        Ok(results)
+    }
+
+    /// Whether a receive is armed once for the whole stream (see the kernel's bug at `prove`).
+    pub fn receives_are_multishot(&self) -> bool {
+        self.multishot
     }
 
     pub fn pipe_counts(&self) -> PipeCounts {
@@ -221,14 +259,20 @@ impl UringDriver {
                 if !goes_on {
                     *stream = NO_STREAM;
                 } else if !arrived.more() {
-                    // Ended for the kernel's reasons (completion queue full), not for the stream's.
-                    self.ring.receive(socket, class as u16, false, user_data_of_receive(socket));
+                    // Ended for the kernel's reasons (completion queue full, or not a multishot), not the stream's.
+                    self.arm_receive(socket, class);
+                } else if std::mem::take(&mut stream.fresh) && !arrived.socket_nonempty() {
+                    self.look_for_end(socket);
                 }
                 return;
             }
         }
         if arrived.more() {
             return;
+        }
+        if stream.renewing && !stream.cancelled && arrived.result == -libc::ECANCELED {
+            stream.renewing = false;
+            return self.arm_receive(socket, class);
         }
         if arrived.result == -libc::ENOBUFS {
             if stream.cancelled {
@@ -240,6 +284,29 @@ impl UringDriver {
             return;
         }
         completions.push(Self::end(stream, arrived.result));
+    }
+
+    fn arm_receive(&mut self, socket: i32, class: BufferClass) {
+        if let Some(stream) = self.streams.get_mut(socket as usize) {
+            stream.fresh = true;
+            stream.armed_turn = self.turn;
+        }
+        self.ring.receive(socket, class as u16, self.multishot, user_data_of_receive(socket));
+    }
+
+    /// A multishot receive whose arming found bytes and the stream's end at once delivers the bytes and then waits for an
+    /// event that has been: the kernel counts one wake-up for both. So after the first bytes that the arming may have
+    /// found, the driver looks for the end itself, and arms anew where there is one.
+    fn look_for_end(&mut self, socket: i32) {
+        let Some(stream) = self.streams.get_mut(socket as usize) else { return };
+        if self.turn.wrapping_sub(stream.armed_turn) > ARMING_TURNS || stream.cancelled {
+            return;
+        }
+        let ends = libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR;
+        if socket::poll_now(socket, libc::POLLRDHUP).is_ok_and(|events| events & ends != 0) {
+            stream.renewing = true;
+            self.ring.cancel(user_data_of_receive(socket), own(KIND_CANCEL, 0));
+        }
     }
 
     fn accepted(&mut self, listener: i32, arrived: RingCompletion, completions: &mut Vec<Completion>) {
@@ -300,7 +367,7 @@ impl UringDriver {
                 // It may have been cancelled, and even armed anew with another class, since it starved.
                 if stream.starved && stream.class == class {
                     stream.starved = false;
-                    self.ring.receive(socket, class as u16, false, user_data_of_receive(socket));
+                    self.arm_receive(socket, class);
                     revivable -= 1;
                 }
             }
@@ -357,7 +424,7 @@ impl Driver for UringDriver {
         let Some(stream) = self.stream(socket.0) else { return self.queue(token, -libc::EBADF) };
         *stream = Stream { token, armed: true, class, ..NO_STREAM };
         self.groups.want(class);
-        self.ring.receive(socket.0, class as u16, true, user_data_of_receive(socket.0));
+        self.arm_receive(socket.0, class);
     }
 
     fn send(&mut self, socket: Socket, buffer: BufferId, offset: u32, length: u32, token: Token) {
@@ -491,6 +558,7 @@ impl Driver for UringDriver {
             let sleep_us = if completions.len() > before { Some(0) } else { left_us };
             let sleep_us = if sleep_us == Some(0) { sleep_us } else { self.before_sleep(sleep_us) };
             self.ring.enter(sleep_us)?;
+            self.turn = self.turn.wrapping_add(1);
             let now = self.refresh_now();
             let mut arrived = std::mem::take(&mut self.arrived);
             self.ring.completions(&mut arrived);

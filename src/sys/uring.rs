@@ -34,6 +34,10 @@ impl RingCompletion {
     pub fn more(&self) -> bool {
         cqueue::more(self.flags)
     }
+    /// After a receive: the socket has more to give.
+    pub fn socket_nonempty(&self) -> bool {
+        cqueue::sock_nonempty(self.flags)
+    }
     /// The number, in its group, of the buffer that the kernel took.
     pub fn buffer(&self) -> Option<u16> {
         cqueue::buffer_select(self.flags)
@@ -159,14 +163,14 @@ impl Ring {
         self.push(opcode::AcceptMulti::new(Fd(listener)).flags(flags).build().user_data(user_data));
     }
 
-    /// Receives into buffers of the group until end, error or cancel. `wait_first`: nothing is expected to be there yet,
-    /// so the first attempt may be spared.
-    pub fn receive(&mut self, socket: RawFd, group: u16, wait_first: bool, user_data: u64) {
-        let first = if wait_first { RECVSEND_POLL_FIRST } else { 0 };
+    /// Receives into a buffer of the group once something is there: once, or (`multishot`) until end, error or cancel.
+    /// The first look is a poll: usually nothing is there yet, and the attempt to receive would be for nothing.
+    pub fn receive(&mut self, socket: RawFd, group: u16, multishot: bool, user_data: u64) {
+        let multishot = if multishot { RECV_MULTISHOT } else { 0 };
         // No memory is named: the kernel takes it from the group, which lives as long as the ring.
         let entry = opcode::Recv::new(Fd(socket), std::ptr::null_mut(), 0)
             .buf_group(group)
-            .ioprio(RECV_MULTISHOT | first)
+            .ioprio(multishot | RECVSEND_POLL_FIRST)
             .build()
             .flags(Flags::BUFFER_SELECT);
         self.push(entry.user_data(user_data));
