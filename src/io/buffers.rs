@@ -282,7 +282,6 @@ impl Buffers {
     }
 
     /// Copies into a pooled buffer that was taken, for a driver without a kernel: how many bytes fitted.
-    #[cfg(test)]
     pub(super) fn fill(&mut self, class: BufferClass, number: u16, bytes: &[u8]) -> usize {
         let pool = self.pool_mut(class);
         let (offset, length) = (pool.offset(number), (pool.buffer_bytes as usize).min(bytes.len()));

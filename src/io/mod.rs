@@ -9,6 +9,7 @@ pub mod driver;
 pub mod epoll;
 pub mod pipes;
 pub mod settings;
+pub mod sim;
 mod trim;
 pub mod uring;
 mod uring_groups;
