@@ -65,6 +65,8 @@ fn hash_type(statement: &mut Statement, proxy: &mut WrittenProxy) {
         }
     };
     let modifier = match statement.text(2) {
+        // `hash-type consistent` alone mixes the key, as the manual does not say; with a function it does not.
+        "" if method == HashMethod::Consistent && statement.text(1).is_empty() => HashModifier::Avalanche,
         "" => HashModifier::None,
         "avalanche" => HashModifier::Avalanche,
         _ => return statement.error(2, "'hash-type' only supports the modifier 'avalanche'."),

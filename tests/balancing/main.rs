@@ -1,0 +1,8 @@
+//! The balancer as a library: against the installed HAProxy, choice by choice, and as a model under many threads.
+
+mod haproxy;
+mod hashes;
+mod lines;
+mod machine;
+mod model;
+mod same_choices;
