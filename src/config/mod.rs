@@ -43,6 +43,7 @@ mod section_timeouts;
 pub mod source;
 mod statement;
 pub mod suggest;
+pub mod support;
 mod typography;
 mod values;
 mod worker_set;

@@ -123,6 +123,10 @@ impl Sections {
         self.0 & (1 << section as u32) != 0
     }
 
+    pub const fn intersects(self, other: Sections) -> bool {
+        self.0 & other.0 != 0
+    }
+
     pub fn iter(self) -> impl Iterator<Item = Section> {
         Section::ALL.into_iter().filter(move |section| self.contains(*section))
     }
