@@ -112,6 +112,10 @@ impl Relay {
     pub fn is_idle(&self) -> bool {
         self.armed & (RECEIVE | SEND | READABLE | WRITABLE) == 0
     }
+    /// Waits for the source's bytes (and is not held up by the other side).
+    pub fn is_receiving(&self) -> bool {
+        self.armed & (RECEIVE | RECEIVE_CANCELLED) == RECEIVE || self.armed & READABLE != 0
+    }
     /// End of stream seen on the source.
     pub fn end_of_stream(&self) -> bool {
         self.end_of_stream

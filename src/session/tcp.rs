@@ -189,18 +189,18 @@ impl TcpSession {
             Operation::Readable(_) => relay.readable(&mut wire, completion.result),
             _ => relay.writable(&mut wire, completion.result),
         };
-        self.deadline_changed |= completion.result == 0;
+        // A paused direction that goes on has its time-out again.
+        self.deadline_changed |= completion.result == 0 || matches!(operation, Operation::Writable(_));
         self.flowed(around, direction, flow)
     }
 
-    /// The slot's timer is used up: it must be set again.
-    pub fn expect_deadline(&mut self) {
-        self.deadline_changed = true;
+    /// The slot has something to do after an event: set the timer, or finish the session.
+    pub fn wants_attention(&self) -> bool {
+        self.deadline_changed || self.termination.is_some()
     }
-
-    /// True once after each change of what is waited for.
-    pub fn take_deadline_changed(&mut self) -> bool {
-        std::mem::take(&mut self.deadline_changed)
+    /// The slot has asked for the deadline.
+    pub fn deadline_is_set(&mut self) {
+        self.deadline_changed = false;
     }
 
     /// Acts on what a relay reports.
@@ -244,12 +244,24 @@ impl TcpSession {
             let _ = around.driver.set_option(other, &SocketOption::LingerZero);
         }
         let cause = if client_failed { Cause::Client } else { Cause::Server };
-        let phase = self.phase();
         self.count_abort(around, client_failed);
-        self.over(around, Termination::new(cause, phase))
+        if !client_failed {
+            self.count_response_error(around);
+        }
+        // HAProxy says D here even when there is no server yet (seen with 2.6).
+        self.over(around, Termination::new(cause, Phase::Data))
     }
 
-    fn count_abort<D: Driver>(&self, around: &Surroundings<D>, by_client: bool) {
+    fn count_response_error<D: Driver>(&self, around: &Surroundings<D>) {
+        if let Some(backend) = self.backend {
+            around.proxy_counters(backend).backend_response_errors.increment();
+        }
+        if let Some(server) = self.server_in_use() {
+            around.server_counters(server).response_errors.increment();
+        }
+    }
+
+    pub(super) fn count_abort<D: Driver>(&self, around: &Surroundings<D>, by_client: bool) {
         if let Some(backend) = self.backend {
             let counters = around.proxy_counters(backend);
             if by_client {

@@ -136,10 +136,6 @@ impl TcpSession {
             self.queued_ms = self.elapsed_ms(around.now.monotonic_us);
         }
         self.count_second_choice(around, server);
-        let (state, now) = (around.shared.server(server), around.now);
-        state.session_rate.count(now.monotonic_us);
-        state.last_session_wall_s.store(now.wall_us / 1_000_000, Ordering::Relaxed);
-        around.server_counters(server).sessions.increment();
         self.chosen = Some(server);
         self.lease = Some(lease);
         self.connect(around, server)
@@ -160,6 +156,11 @@ impl TcpSession {
 
     fn connect<D: Driver>(&mut self, around: &mut Surroundings<D>, server: ServerId) -> Step {
         let config = around.config().clone();
+        // HAProxy counts every attempt as a session of the server.
+        let (state, now) = (around.shared.server(server), around.now);
+        state.session_rate.count(now.monotonic_us);
+        state.last_session_wall_s.store(now.wall_us / 1_000_000, Ordering::Relaxed);
+        around.server_counters(server).sessions.increment();
         around.server_counters(server).connects.increment();
         if let Some(backend) = self.backend {
             around.proxy_counters(backend).backend_connects.increment();

@@ -29,15 +29,17 @@ impl TcpSession {
     /// When the present wait is over, monotonic microseconds; `None`: never.
     pub fn deadline_us(&self, config: &Config) -> Option<u64> {
         let backend = self.backend.map(|backend| config.proxy(backend).timeouts).unwrap_or_default();
+        let client_us = self.client_deadline_us(config);
         match self.state {
-            State::Queued(_) => after(self.since_us, backend.queue.or(backend.connect)),
-            State::Connecting => after(self.since_us, backend.connect),
+            State::Queued(_) => earlier(client_us, after(self.since_us, backend.queue.or(backend.connect))),
+            State::Connecting => earlier(client_us, after(self.since_us, backend.connect)),
             State::TurnAround => {
-                after(self.since_us, Some(backend.connect.map_or(TURN_AROUND, |c| c.min(TURN_AROUND))))
+                let delay = backend.connect.map_or(TURN_AROUND, |connect| connect.min(TURN_AROUND));
+                earlier(client_us, after(self.since_us, Some(delay)))
             }
             State::Abandoning | State::Closing => None,
             State::Established => {
-                let both = earlier(self.client_deadline_us(config), self.server_deadline_us(config));
+                let both = earlier(client_us, self.server_deadline_us(config));
                 match config.proxy(self.accepted.frontend).options.contstats {
                     true => earlier(both, Some(self.since_us + CONTSTATS_US)),
                     false => both,
@@ -48,18 +50,21 @@ impl TcpSession {
 
     /// The client's inactivity: it owes us bytes, or does not take ours.
     fn client_deadline_us(&self, config: &Config) -> Option<u64> {
-        if self.request.end_of_stream() && !self.response.has_pending() {
+        if !self.request.is_receiving() && !self.response.has_pending() {
             return None;
         }
         let timeouts = &config.proxy(self.accepted.frontend).timeouts;
-        let tunnel = self.backend.and_then(|backend| config.proxy(backend).timeouts.tunnel);
+        let tunnel = self
+            .backend
+            .filter(|_| matches!(self.state, State::Established))
+            .and_then(|backend| config.proxy(backend).timeouts.tunnel);
         // Half-closed towards the client: client-fin, where it is set, replaces the others.
         let half_closed = if self.response.ended() { timeouts.client_fin } else { None };
         after(self.client_active_us, half_closed.or(tunnel).or(timeouts.client))
     }
 
     fn server_deadline_us(&self, config: &Config) -> Option<u64> {
-        if self.response.end_of_stream() && !self.request.has_pending() {
+        if !self.response.is_receiving() && !self.request.has_pending() {
             return None;
         }
         let timeouts = self.backend.map(|backend| config.proxy(backend).timeouts).unwrap_or_default();
@@ -74,16 +79,20 @@ impl TcpSession {
         if self.deadline_us(&config).is_none_or(|deadline_us| deadline_us > now_us) {
             return Step::Continue; // there was activity since it was set
         }
+        let over = |deadline: Option<u64>| deadline.is_some_and(|deadline_us| deadline_us <= now_us);
+        if !matches!(self.state, State::Abandoning | State::Closing) && over(self.client_deadline_us(&config)) {
+            self.count_abort(around, true);
+            let phase = self.phase();
+            return self.over(around, Termination::new(Cause::ClientTimeout, phase));
+        }
         match self.state {
             State::Queued(_) => self.queue_timed_out(around),
             State::Connecting => self.connect_timed_out(around),
             State::TurnAround => self.try_again(around),
             State::Abandoning | State::Closing => Step::Continue,
             State::Established => {
-                let over = |deadline: Option<u64>| deadline.is_some_and(|deadline_us| deadline_us <= now_us);
-                if over(self.client_deadline_us(&config)) {
-                    self.over(around, Termination::new(Cause::ClientTimeout, Phase::Data))
-                } else if over(self.server_deadline_us(&config)) {
+                if over(self.server_deadline_us(&config)) {
+                    self.count_abort(around, false);
                     self.over(around, Termination::new(Cause::ServerTimeout, Phase::Data))
                 } else {
                     self.since_us = now_us;

@@ -9,7 +9,13 @@ use crate::session::token::{Operation, SlotKey};
 impl<D: Driver> Worker<D> {
     pub(super) fn session_event(&mut self, key: SlotKey, operation: Operation, completion: &Completion) {
         let step = match self.slots.get(key) {
-            Some(Tenant::Tcp(session)) => session.completed(&mut self.core.surroundings(key), operation, completion),
+            Some(Tenant::Tcp(session)) => {
+                let step = session.completed(&mut self.core.surroundings(key), operation, completion);
+                if step == Step::Continue && !session.wants_attention() {
+                    return; // a message went through: nothing to book
+                }
+                step
+            }
             Some(Tenant::Local(session)) => {
                 let hostname = std::mem::take(&mut self.core.hostname);
                 let step = session.completed(&mut self.core.surroundings(key), &hostname, operation, completion);
@@ -29,11 +35,7 @@ impl<D: Driver> Worker<D> {
 
     pub(super) fn timer_event(&mut self, key: SlotKey) {
         let step = match self.slots.get(key) {
-            Some(Tenant::Tcp(session)) => {
-                let step = session.timer_fired(&mut self.core.surroundings(key));
-                session.expect_deadline();
-                step
-            }
+            Some(Tenant::Tcp(session)) => session.timer_fired(&mut self.core.surroundings(key)),
             Some(Tenant::Local(session)) => {
                 let hostname = std::mem::take(&mut self.core.hostname);
                 let step = session.timer_fired(&mut self.core.surroundings(key), &hostname);
@@ -54,9 +56,7 @@ impl<D: Driver> Worker<D> {
         let Some(tenant) = self.slots.get(key) else { return };
         let (deadline_us, finished) = match tenant {
             Tenant::Tcp(session) => {
-                if session.termination().is_none() && !session.take_deadline_changed() {
-                    return;
-                }
+                session.deadline_is_set();
                 (session.deadline_us(&config), session.termination().is_some() && session.is_idle())
             }
             Tenant::Local(session) => {
