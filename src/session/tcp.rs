@@ -12,6 +12,7 @@ use crate::io::{Completion, Driver, Socket, SocketOption};
 use crate::policy::assign::{self, BackendEntry, Lease, QueuePosition, Ticket};
 use crate::shared::mailbox::SessionKill;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 pub(super) const NO_SOCKET: Socket = Socket(-1);
 
@@ -88,6 +89,8 @@ pub struct TcpSession {
     pub(super) server_active_us: u64,
     /// What is waited for has changed: the slot's timer is to be set again.
     pub(super) deadline_changed: bool,
+    /// The server's other connections when this one's slot was given up (`%sc`): before anyone in a queue got it.
+    pub(super) left_behind: u32,
     /// The log line was written.
     pub(super) logged: bool,
     /// Bytes already added to the counters (`option contstats`).
@@ -118,6 +121,7 @@ impl TcpSession {
             client_active_us: accepted.monotonic_us,
             server_active_us: accepted.monotonic_us,
             deadline_changed: true,
+            left_behind: 0,
             logged: false,
             booked_request: 0,
             booked_response: 0,
@@ -334,7 +338,11 @@ impl TcpSession {
         self.note_queue_position();
         self.termination = Some(termination);
         self.state = State::Closing; // drops a ticket
-        (self.lease, self.entry) = (None, None);
+        if let Some(lease) = self.lease.take() {
+            let served = around.shared.server(lease.server()).served.load(Ordering::Relaxed);
+            self.left_behind = served.saturating_sub(1);
+        }
+        self.entry = None;
         let (client, server) = (self.accepted.client, self.server);
         self.request.cancel(&mut around.wire(Direction::Request, client, server));
         self.response.cancel(&mut around.wire(Direction::Response, client, server));

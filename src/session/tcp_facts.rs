@@ -115,7 +115,10 @@ impl TcpSession {
             active_connections: count(&shared.process.connections),
             frontend_connections: count(&shared.proxy(self.accepted.frontend).frontend_connections),
             backend_connections: backend.map_or(0, |(_, state)| count(&state.backend_connections)),
-            server_connections: server.map_or(0, |(_, state)| count(&state.served)),
+            server_connections: match (&self.termination, server) {
+                (None, Some((_, state))) => count(&state.served),
+                _ => self.left_behind,
+            },
             retries: u32::from(self.retries),
             redispatched: self.redispatched,
             server_queue: ahead(true),
