@@ -147,10 +147,10 @@ impl LocalSession {
         let (held, ended) = (std::mem::take(&mut self.held), self.input_ended);
         let verdict = self.with_machine(around, hostname, |http, context| {
             let mut verdict = Verdict::Continue;
-            if !held.is_empty() {
+            if !held.is_empty() || http.has_pending_input() {
                 verdict = http.receive(&held, context, &mut output);
             }
-            if ended && verdict == Verdict::Continue {
+            if ended && verdict == Verdict::Continue && !http.has_pending_input() {
                 verdict = http.end_of_input(context, &mut output);
             }
             verdict

@@ -125,9 +125,10 @@ impl HeadParser {
         self.request_line.is_some() || buffer.get(self.line_start..).is_some_and(|line| !matches!(line, [] | [b'\r']))
     }
 
-    /// Where the line being read starts; what was before it has been read.
-    pub fn line_start(&self) -> usize {
-        self.line_start
+    /// Whether `buffer` holds nothing that has not been looked at: only more bytes can complete the head.
+    pub fn has_seen_all(&self, buffer: &[u8]) -> bool {
+        let trailing_return = usize::from(buffer.last() == Some(&b'\r'));
+        self.scanned + trailing_return >= buffer.len()
     }
 
     /// Looks at what is new in `buffer`, which must be the previous call's with more bytes appended.

@@ -56,9 +56,8 @@ fn holds(condition: StatsAdmin, client: Option<IpAddr>, known_user: bool) -> boo
 
 /// First matching `stats http-request` rule; without rules, `stats auth` if there are users.
 pub fn access(settings: &StatsSettings, client: Option<IpAddr>, known_user: bool) -> Access {
-    let unauthorized = |realm: Option<&String>| Access::Unauthorized {
-        realm: realm.unwrap_or(&settings.realm).clone(),
-    };
+    let unauthorized =
+        |realm: Option<&String>| Access::Unauthorized { realm: realm.unwrap_or(&settings.realm).clone() };
     if settings.http_request.is_empty() && !settings.auth.is_empty() && !known_user {
         return unauthorized(None);
     }
@@ -128,7 +127,8 @@ mod tests {
             assert!(!is_known_user(&settings, Some(&header(wrong))), "{wrong}");
         }
         assert!(is_known_user(&settings, Some(b"bAsIc YWRtaW46c2VjcmV0")));
-        for broken in [&b"Basic"[..], b"Basic ", b"Basic !!", b"Bearer YWRtaW46c2VjcmV0", b"", b"BasicYWRtaW46c2VjcmV0"] {
+        for broken in [&b"Basic"[..], b"Basic ", b"Basic !!", b"Bearer YWRtaW46c2VjcmV0", b"", b"BasicYWRtaW46c2VjcmV0"]
+        {
             assert!(!is_known_user(&settings, Some(broken)));
         }
         assert!(!is_known_user(&settings, None));

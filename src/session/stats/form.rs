@@ -6,7 +6,7 @@ use crate::policy::health::{AdminChange, set_admin};
 use crate::shared::mailbox::{Message, SessionKill};
 
 /// Ends the sentence of a logged change.
-const CHANGED_BY: &str = "changed from CLI";
+const CHANGED_BY: &str = "changed from Web interface";
 
 /// What the form brought about; the page that follows says so in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

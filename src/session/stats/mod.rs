@@ -2,11 +2,18 @@
 //!
 //! [`figures`] makes the rows; [`csv`], [`typed`] and [`page`] write them. [`process`] is `show info`.
 
+pub mod authorization;
 pub mod backend_figures;
 pub mod check_numbers;
 pub mod columns;
 pub mod csv;
 pub mod figures;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod form;
+pub mod page;
+pub mod product;
+pub mod request;
 pub mod row;
 pub mod selection;
 pub mod server_status;
@@ -44,5 +51,3 @@ pub fn write_rows(snapshot: Snapshot, selection: &Selection, format: RowFormat, 
         }
     }
 }
-
-// tests
