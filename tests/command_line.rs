@@ -27,6 +27,7 @@ impl Files {
             ("warned.cfg", WARNED),
             ("unknown_word.cfg", UNKNOWN_WORD),
             ("out_of_section.cfg", OUT_OF_SECTION),
+            ("comment.cfg", "# nothing here\n"),
         ] {
             std::fs::write(folder.path().join(name), text).expect("a file in it");
         }
@@ -86,7 +87,8 @@ fn checks_end_as_haproxys() {
         "-c -f out_of_section.cfg",
         "-c -f missing.cfg",
         "-c -f valid.cfg -f missing.cfg",
-        "-c -f valid.cfg -f no_listener.cfg",
+        "-c -f valid.cfg -f comment.cfg",
+        "-c -f comment.cfg",
         "-c -- valid.cfg",
         "-c -f valid.cfg -sf",
         "-c -f valid.cfg -sf 1 2 -D",

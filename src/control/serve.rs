@@ -301,6 +301,7 @@ impl Serving<'_> {
         match supervisor.ended_by() {
             None => 0,
             Some(Signal::SIGTERM) if self.config.global.master_worker => 0,
+            Some(signal) if self.config.global.master_worker => 128 + signal as i32,
             Some(signal) => sys::signals::die_by(signal),
         }
     }
