@@ -4,15 +4,14 @@
 use super::command_line::{CommandLine, OldProcesses};
 use super::daemon::{self, Parent};
 use super::engine;
-use super::event_loop::{self, ControlSetup};
+use super::event_loop::{Control, ControlSetup};
 use super::listeners::{self, BindFailure, SharedListeners};
 use super::notify::ServiceManager;
 use super::pidfile::Pidfile;
 use super::placement;
 use super::privileges::Privileges;
 use super::start::{Refusal, refuse};
-use super::state_lines;
-use super::supervision::Supervision;
+use super::supervision::{Progress, Supervision};
 use super::supervisor::{SIGNALS, Supervisor};
 use super::workers::{Blueprint, Report, WorkerThreads};
 use super::{descriptors, messages, report, version};
@@ -24,7 +23,7 @@ use crate::sys;
 use crate::sys::signals::{Signal, SignalSource};
 use crate::worker::log_sink::LogSink;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -119,13 +118,18 @@ impl Serving<'_> {
         let blueprint =
             self.blueprint(&shared, reuse_port).or_else(|error| self.refuse(&failed("set up workers", error)))?;
         let control_wake = blueprint.control_wake.clone();
-        let mut workers = WorkerThreads::start(blueprint, &shared_listeners)
+        let workers = WorkerThreads::start(blueprint, &shared_listeners)
             .or_else(|error| self.refuse(&failed("start workers", error)))?;
         self.await_workers(&workers, &shared)?;
 
         // After the workers copied the table: they have no use for what follows.
         let runtime_sockets = self.open_runtime_sockets()?;
         let pidfile = self.create_pidfile()?;
+        let now_us = sys::clock::monotonic_us();
+        let mut supervisor = Supervisor::new(shared.clone(), signals, workers, shared_listeners, manager, now_us);
+        let mut control = self
+            .control(&shared, control_wake, runtime_sockets, &supervisor)
+            .or_else(|error| self.refuse(&failed("run the control loop", error)))?;
         privileges.drop_for_good().or_else(|text| self.refuse(&text))?;
         if let Some(pidfile) = pidfile
             && let Err(error) = pidfile.write(std::process::id())
@@ -133,49 +137,52 @@ impl Serving<'_> {
             messages::warning(&format!("{} Cannot write the pid file: {error}.", self.main_function));
         }
 
-        let now_us = sys::clock::monotonic_us();
-        workers.go();
-        self.announce(&workers);
+        supervisor.workers.go();
+        self.announce(&supervisor.workers);
         self.signal_old_processes();
-        manager.ready();
+        supervisor.manager.ready();
         if let Some(parent) = parent {
             parent.release();
             let _ = sys::process::silence_standard_descriptors();
             messages::set_quiet(true);
         }
-        let mut supervisor = Supervisor::new(shared.clone(), signals, workers, shared_listeners, manager, now_us);
-        let served = self.watch(&shared, &runtime_sockets, control_wake, &mut supervisor);
-        drop(runtime_sockets);
-        served.or_else(|error| self.refuse(&failed("run the control loop", error)))?;
-        Ok(self.exit(&supervisor))
+        let mut completions = Vec::with_capacity(256);
+        loop {
+            match control.turn(&mut supervisor, &mut completions) {
+                Ok(Progress::Continue) => {}
+                Ok(Progress::End) => return Ok(self.exit(&supervisor)),
+                Err(error) => return self.refuse(&failed("run the control loop", error)),
+            }
+        }
     }
 
-    /// The control thread's loop.
-    fn watch(
+    /// The control thread's loop, ready to run. Its connections are checks and runtime sessions, so epoll does whatever
+    /// the workers use.
+    fn control(
         &self,
         shared: &Arc<Shared>,
-        runtime_sockets: &[(usize, OwnedFd)],
-        control_wake: WakeEvent,
-        supervision: &mut dyn Supervision,
-    ) -> io::Result<()> {
+        wake: WakeEvent,
+        runtime_sockets: Vec<(usize, OwnedFd)>,
+        supervisor: &Supervisor,
+    ) -> io::Result<Control<EpollDriver>> {
         let driver = EpollDriver::new(&DriverSettings {
-            // Answers to checks are short, and a burst of them waits inside the driver.
-            small_buffers_max: 256,
-            large_buffers_max: 1,
+            small_buffers_max: 1024,
+            large_buffers_max: 16,
             pipes_max: 0,
-            wake: Some(control_wake),
+            wake: Some(wake),
             ..DriverSettings::default()
         })?;
-        let started = self.config.proxy_ids().filter(|id| !self.config.proxy(*id).disabled);
         let setup = ControlSetup {
             shared: shared.clone(),
-            runtime_listeners: runtime_sockets.iter().map(|(index, fd)| (*index, Socket(fd.as_raw_fd()))).collect(),
+            // From here on the driver closes them, by number.
+            runtime_listeners: runtime_sockets
+                .into_iter()
+                .map(|(index, socket)| (index, Socket(socket.into_raw_fd())))
+                .collect(),
             log_sink: LogSink::new(shared),
             hostname: sys::process::host_name(),
-            first_logs: started.map(|id| state_lines::started(&self.config, id)).collect(),
         };
-        // The descriptors of the runtime sockets stay the caller's and outlive the loop.
-        event_loop::run(driver, setup, supervision)
+        Control::new(driver, setup, &supervisor.descriptors())
     }
 
     fn shared(&self) -> Shared {
@@ -211,6 +218,7 @@ impl Serving<'_> {
             control_wake: WakeEvent::new()?,
             cpus: placement::place(global, self.workers, &sys::affinity::allowed_cpus()),
             hostname: sys::process::host_name(),
+            background: global.daemon,
         })
     }
 

@@ -35,6 +35,9 @@ pub struct Blueprint {
     /// By worker number: the CPUs to run on; empty = wherever the system likes.
     pub cpus: Vec<Vec<usize>>,
     pub hostname: String,
+    /// A daemon: once it serves, the standard descriptors of each table go to /dev/null. A copy left open would keep a
+    /// shell waiting that reads our output.
+    pub background: bool,
 }
 
 /// What a worker thread tells the control thread.
@@ -234,6 +237,10 @@ impl Apprentice {
         self.report(Report::Ready { number: self.number, engine: built.engine() });
         if self.may_go.recv().is_err() {
             return Some(Ending::Finished);
+        }
+        if self.blueprint.background {
+            // Failing that, the terminal merely stays open.
+            let _ = sys::process::silence_standard_descriptors();
         }
         let setup = Setup {
             number: self.number,
