@@ -11,6 +11,7 @@ use super::pidfile::Pidfile;
 use super::placement;
 use super::privileges::Privileges;
 use super::start::{Refusal, refuse};
+use super::state_lines;
 use super::supervision::{Progress, Supervision};
 use super::supervisor::{SIGNALS, Supervisor};
 use super::workers::{Blueprint, Report, WorkerThreads};
@@ -172,6 +173,7 @@ impl Serving<'_> {
             wake: Some(wake),
             ..DriverSettings::default()
         })?;
+        let enabled = self.config.proxy_ids().filter(|id| !self.config.proxy(*id).disabled);
         let setup = ControlSetup {
             shared: shared.clone(),
             // From here on the driver closes them, by number.
@@ -181,6 +183,7 @@ impl Serving<'_> {
                 .collect(),
             log_sink: LogSink::new(shared),
             hostname: sys::process::host_name(),
+            first_logs: enabled.map(|id| state_lines::started(&self.config, id)).collect(),
         };
         Control::new(driver, setup, &supervisor.descriptors())
     }

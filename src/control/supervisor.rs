@@ -66,8 +66,6 @@ pub struct Supervisor {
     /// SIGTERM or SIGINT.
     ended_by: Option<Signal>,
     close_by_us: Option<u64>,
-    /// Written with the first call of [`Supervision::attend`].
-    started: Vec<StateLog>,
 }
 
 impl Supervisor {
@@ -81,8 +79,6 @@ impl Supervisor {
         now_us: u64,
     ) -> Supervisor {
         let global = &shared.config.global;
-        let enabled = shared.config.proxy_ids().filter(|id| !shared.config.proxy(*id).disabled);
-        let started = enabled.map(|id| state_lines::started(&shared.config, id)).collect();
         let watch = Watch { state: WatchState::Serving, started_us: now_us, pause_us: 0 };
         Supervisor {
             stop: Stop::new(global.grace, global.hard_stop_after),
@@ -91,7 +87,6 @@ impl Supervisor {
             shared_listeners: Some(shared_listeners),
             ended_by: None,
             close_by_us: None,
-            started,
             shared,
             signals,
             workers,
@@ -321,7 +316,6 @@ impl Supervision for Supervisor {
 
     fn attend(&mut self, now: Moment, logs: &mut Vec<StateLog>) -> Progress {
         let now_us = now.monotonic_us;
-        logs.append(&mut self.started);
         while let Ok(Some(received)) = self.signals.next() {
             self.handle_signal(received.signal, now_us, logs);
         }
