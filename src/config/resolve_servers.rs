@@ -95,9 +95,9 @@ impl Resolver<'_> {
             weight: settings.weight,
             backup: settings.backup,
             disabled: settings.disabled,
-            // `minconn` alone is the limit under load; without a `maxconn` it is the same at all times.
-            maxconn: if settings.maxconn == 0 { settings.minconn } else { settings.maxconn },
-            minconn: if settings.minconn == 0 { settings.maxconn } else { settings.minconn.min(self.maxconn_or_all()) },
+            // A `minconn` above `maxconn` (or without one) is the limit at all times, and so is a `maxconn` alone.
+            maxconn: settings.maxconn.max(settings.minconn),
+            minconn: if settings.minconn == 0 { settings.maxconn } else { settings.minconn },
             maxqueue: settings.maxqueue,
             slowstart: settings.slowstart,
             check,
@@ -111,13 +111,6 @@ impl Resolver<'_> {
             tcp_user_timeout: settings.tcp_user_timeout,
             tfo: settings.tfo,
             cookie: settings.cookie.clone(),
-        }
-    }
-
-    fn maxconn_or_all(&self) -> u32 {
-        match self.server.settings.maxconn {
-            0 => u32::MAX,
-            maxconn => maxconn,
         }
     }
 
@@ -150,7 +143,13 @@ impl Resolver<'_> {
                     Ok(ip) => return Some(ip),
                     Err(error) => why = Some(error),
                 },
-                InitialAddress::Ip(ip) => return Some(*ip),
+                InitialAddress::Ip(ip) => {
+                    if why.is_some() {
+                        let text = format!("could not resolve address '{name}', falling back to configured address.");
+                        self.report(Severity::Warning, &text, diagnostics);
+                    }
+                    return Some(*ip);
+                }
                 InitialAddress::None => {
                     let text = format!("could not resolve address '{name}': disabled until it is given one.");
                     self.report(Severity::Warning, &text, diagnostics);

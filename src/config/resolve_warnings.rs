@@ -17,6 +17,7 @@ pub fn check(written: &Written, config: &Config, diagnostics: &mut Diagnostics) 
         missing_timeouts(proxy, diagnostics);
         modes(proxy, config.proxy(id), config, diagnostics);
         ignored_rules(proxy, diagnostics);
+        ignored_cookies(proxy, diagnostics);
         unused_backend(proxy, id, config, diagnostics);
         log_without_global(proxy, written, diagnostics);
     }
@@ -47,13 +48,11 @@ fn http_forwarding(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
 
 fn unbound(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
     if proxy.kind.accepts_connections() && proxy.binds.is_empty() {
-        let name = &proxy.name;
-        let text = match proxy.kind {
-            SectionKind::Listen => {
-                format!("proxy '{name}' has no 'bind' directive. Please declare it as a backend if this was intended.")
-            }
-            _ => format!("proxy '{name}' has no 'bind' directive: it never receives a connection."),
-        };
+        let kind = if proxy.kind == SectionKind::Listen { "proxy" } else { "frontend" };
+        let text = format!(
+            "{kind} '{}' has no 'bind' directive. Please declare it as a backend if this was intended.",
+            proxy.name
+        );
         warn(proxy, text, diagnostics);
     }
 }
@@ -61,10 +60,10 @@ fn unbound(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
 /// HAProxy's wording, lines included: people search for it.
 fn missing_timeouts(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
     let timeouts = &proxy.settings.timeouts;
-    // A page that the process answers itself needs no server.
-    let serves = proxy.kind.has_servers() && !(proxy.servers.is_empty() && proxy.kind == SectionKind::Listen);
+    // `timeout tunnel` takes over from `timeout server` once a TCP connection stands.
+    let tunnel = timeouts.tunnel.is_some() && proxy.settings.mode == ProxyMode::Tcp;
     let missing = proxy.kind.accepts_connections() && timeouts.client.is_none()
-        || serves && (timeouts.connect.is_none() || timeouts.server.is_none());
+        || !proxy.servers.is_empty() && (timeouts.connect.is_none() || timeouts.server.is_none() && !tunnel);
     if !missing || proxy.settings.mode == ProxyMode::Health {
         return;
     }
@@ -98,6 +97,18 @@ fn modes(proxy: &WrittenProxy, resolved: &Proxy, config: &Config, diagnostics: &
             target.location
         );
         diagnostics.about(Severity::Alert, location, text);
+    }
+}
+
+/// Cookies are HTTP's.
+fn ignored_cookies(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
+    if proxy.settings.mode == ProxyMode::Http {
+        return;
+    }
+    for server in proxy.servers.iter().filter(|server| server.settings.cookie.is_some()) {
+        let text =
+            format!("proxy '{}' : ignoring cookie for server '{}' as HTTP mode is disabled.", proxy.name, server.name);
+        diagnostics.about(Severity::Warning, &server.location, text);
     }
 }
 

@@ -99,6 +99,10 @@ fn common_log_format(statement: &mut Statement) -> Option<bool> {
 }
 
 fn choose_log(statement: &mut Statement, proxy: &mut WrittenProxy, choice: LogFormatChoice) {
+    if proxy.kind == SectionKind::Backend {
+        let text = format!("{} : '{}' directive is ignored in backends.", proxy.title(), statement.keyword);
+        return statement.warning(usize::MAX, text);
+    }
     let choice = if statement.modifier == Modifier::None { choice } else { LogFormatChoice::Default };
     proxy.settings.log_format = WrittenLogFormat { choice, location: statement.location(), excerpt: None };
 }
