@@ -244,7 +244,8 @@ impl EpollDriver {
             completions.push(Completion { token: state.write, result, buffer: BufferId::NONE, more: false });
         }
         if state.has(POLL_READ) && state.has(READ_SIDE) {
-            state.flags &= !(POLL_READ | DOUBTFUL);
+            // Who polls may read by other means (a signalfd), so what is known now says nothing of the next poll.
+            state.flags = state.flags & !POLL_READ | DOUBTFUL;
             let result = state.read_events();
             completions.push(Completion { token: state.poll_read, result, buffer: BufferId::NONE, more: false });
         }
