@@ -11,6 +11,7 @@ pub mod condition;
 pub mod diagnostics;
 pub mod environment;
 mod excerpt;
+mod expansion;
 pub mod keywords;
 pub mod lex;
 pub mod load;

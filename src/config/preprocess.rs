@@ -4,6 +4,7 @@
 use super::condition::evaluate_words;
 use super::diagnostics::{Diagnostics, Severity};
 use super::environment::Environment;
+use super::expansion::expand_addresses;
 use super::keywords::{self, Section};
 use super::lex::{self, Hash, Line, Word};
 use super::source::Source;
@@ -40,13 +41,16 @@ pub fn each_line(
         if lines.peek().is_none() && !raw.is_empty() {
             reader.no_line_feed(number, raw, diagnostics);
         }
-        let Some(line) = reader.split(number, raw, environment, diagnostics) else { continue };
+        let Some(mut line) = reader.split(number, raw, environment, diagnostics) else { continue };
         if line.words.first().is_some_and(|word| word.text.starts_with('.')) {
             if reader.directive(&line, environment, diagnostics) == Reading::Stopped {
                 return Reading::Stopped;
             }
         } else if reader.is_active() {
             reader.remember_section(&line);
+            if !expand_addresses(&mut line, environment, diagnostics) {
+                continue;
+            }
             handle(&line, environment, diagnostics);
         }
     }
@@ -271,7 +275,8 @@ fn condition(line: &Line, environment: &Environment, diagnostics: &mut Diagnosti
 
 /// Reports a word at `allowed` or after it, where none may stand.
 fn surplus(line: &Line, allowed: usize, diagnostics: &mut Diagnostics) -> bool {
-    let Some(word) = line.words.get(allowed) else { return false };
+    // An empty word is as good as none, as everywhere in the language.
+    let Some(word) = line.words.get(allowed).filter(|word| !word.text.is_empty()) else { return false };
     let name = line.words.first().map_or("", Word::as_str);
     let mut text = format!("Unexpected argument '{}' for '{name}'.", word.text);
     if allowed > 1 {
