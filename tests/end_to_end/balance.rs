@@ -84,8 +84,10 @@ fn source_hashes_land_where_haproxy_puts_them(flavour: Flavour) {
     let (theirs, ours) = (landed(Flavour::HaProxy, 1), landed(flavour, 2));
     for (variant, servers) in &theirs {
         assert_eq!(&ours[variant], servers, "hash-type {variant}");
-        assert!(servers.iter().any(|server| server != &servers[0]), "{variant} uses more than one server");
     }
+    // Not one of them a constant by mistake of the test; consistent crc32 of near addresses is one, in HAProxy itself.
+    let spread = theirs.values().filter(|servers| servers.iter().any(|server| server != &servers[0])).count();
+    assert!(spread >= variants.len() - 2, "{theirs:?}");
 }
 
 fn weights_take_turns_as_in_haproxy(flavour: Flavour) {

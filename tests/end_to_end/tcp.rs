@@ -243,9 +243,13 @@ fn urgent_data_loses_no_bytes(flavour: Flavour) {
     let (_proxy, port) = one_server(flavour, &origin);
     let mut client = connect(port);
     exchange(&mut client, b"before");
-    // One byte out of band; the kernel keeps it out of the stream that the proxy reads, the rest must arrive.
     assert_eq!(socket2::SockRef::from(&client).send_out_of_band(b"!").expect("sent"), 1);
-    exchange(&mut client, b"after");
+    client.write_all(b"after").expect("sent");
+    // HAProxy's kernel socket sets the urgent byte aside, and it is lost; ours keeps it in its place in the stream.
+    let expected: &[u8] = if flavour.is_ringway() { b"!after" } else { b"after" };
+    let mut back = vec![0; expected.len()];
+    client.read_exact(&mut back).expect("echoed");
+    assert_eq!(back, expected);
     exchange(&mut client, &[5u8; 200_000]);
 }
 

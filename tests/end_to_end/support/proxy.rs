@@ -81,6 +81,7 @@ pub struct Setup {
     pub global: Vec<String>,
     pub defaults: Vec<String>,
     pub workers: u16,
+    pub log_option: &'static str,
     /// Soft and hard RLIMIT_NOFILE of the proxy.
     pub descriptor_limit: Option<u64>,
     pub arguments: Vec<String>,
@@ -96,6 +97,7 @@ impl Setup {
             global: Vec::new(),
             defaults: Vec::new(),
             workers: 2,
+            log_option: "option tcplog",
             descriptor_limit: None,
             arguments: Vec::new(),
         }
@@ -116,11 +118,12 @@ impl Setup {
             if self.global.iter().any(|line| line.starts_with("maxconn ")) { "" } else { "    maxconn 8000\n" };
         format!(
             "global\n    log {log} local0\n    nbthread {workers}\n{maxconn}    stats socket {socket} level admin\n\
-             {global}\ndefaults\n    log global\n    mode tcp\n    option tcplog\n    timeout connect 5s\n\
+             {global}\ndefaults\n    log global\n    mode tcp\n    {log_option}\n    timeout connect 5s\n\
              \x20   timeout client 30s\n    timeout server 30s\n{defaults}\nlisten stats\n    bind 127.0.0.1:{port}\n\
              \x20   mode http\n    stats enable\n    stats uri /stats\n    stats admin if TRUE\n\n{sections}",
             log = self.syslog.address(),
             workers = self.workers,
+            log_option = self.log_option,
             socket = self.stats_socket().display(),
             global = extra(&self.global),
             defaults = extra(&self.defaults),
