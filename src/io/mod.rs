@@ -5,6 +5,8 @@
 //! A driver belongs to one thread. It owns every byte that the kernel may write; callers hold [`BufferId`]s.
 
 mod buffers;
+#[cfg(test)]
+mod contract;
 pub mod driver;
 pub mod epoll;
 pub mod pipes;
@@ -18,7 +20,7 @@ pub use driver::{
     BufferClass, BufferId, Completion, Driver, DriverKind, Moment, PipeId, Socket, SocketAddress, SocketOption, Token,
     Waker,
 };
-pub use settings::{Choice, DriverSettings, WakeEvent, choose};
+pub use settings::{DriverSettings, WakeEvent};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,10 +1,10 @@
-//! What a driver is made with, and which one to make.
+//! What a driver is made with.
 
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use super::driver::{DriverKind, Socket};
+use super::driver::Socket;
 use crate::sys::event::EventFd;
 
 /// The event by which other threads wake a driver's thread. Make one per worker before the first worker unshares its
@@ -55,45 +55,5 @@ impl Default for DriverSettings {
             pipe_bytes: 256 * 1024,
             wake: None,
         }
-    }
-}
-
-/// An engine, and why it is that one: for the one line logged at start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    pub kind: DriverKind,
-    pub reason: String,
-}
-
-/// Which engine this process can have. `wanted` comes from `RINGWAY_ENGINE` or the configuration; without it io_uring
-/// where it works, else epoll. `Err`: io_uring was asked for and does not work; the text says why.
-pub fn choose(wanted: Option<DriverKind>) -> Result<Choice, String> {
-    match wanted {
-        Some(DriverKind::Epoll) => Ok(Choice { kind: DriverKind::Epoll, reason: "as asked".to_string() }),
-        Some(DriverKind::Simulated) => Err("the simulated engine is for tests only".to_string()),
-        Some(DriverKind::IoUring) => {
-            super::uring::is_available()?;
-            Ok(Choice { kind: DriverKind::IoUring, reason: "as asked".to_string() })
-        }
-        None => Ok(match super::uring::is_available() {
-            Ok(()) => Choice { kind: DriverKind::IoUring, reason: "the kernel has all it needs".to_string() },
-            Err(why) => Choice { kind: DriverKind::Epoll, reason: format!("no io_uring: {why}") },
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_engine_is_chosen_and_says_why() {
-        let choice = choose(None).unwrap();
-        match super::super::uring::is_available() {
-            Ok(()) => assert_eq!(choice.kind, DriverKind::IoUring),
-            Err(why) => assert!(choice.kind == DriverKind::Epoll && choice.reason.contains(&why)),
-        }
-        assert_eq!(choose(Some(DriverKind::Epoll)).unwrap().kind, DriverKind::Epoll);
-        assert!(choose(Some(DriverKind::Simulated)).is_err());
     }
 }

@@ -261,8 +261,16 @@ impl UringDriver {
                 } else if !arrived.more() {
                     // Ended for the kernel's reasons (completion queue full, or not a multishot), not the stream's.
                     self.arm_receive(socket, class);
-                } else if std::mem::take(&mut stream.fresh) && !arrived.socket_nonempty() {
-                    self.look_for_end(socket);
+                } else if stream.fresh {
+                    if arrived.socket_nonempty() {
+                        // The kernel is still at what the arming found.
+                        if self.turn.wrapping_sub(stream.armed_turn) <= ARMING_TURNS {
+                            stream.armed_turn = self.turn;
+                        }
+                    } else {
+                        stream.fresh = false;
+                        self.look_for_end(socket);
+                    }
                 }
                 return;
             }

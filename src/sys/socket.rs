@@ -62,6 +62,13 @@ pub fn send(socket: RawFd, bytes: &[u8]) -> io::Result<usize> {
     check_size(unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), flags) })
 }
 
+/// One byte of TCP urgent data.
+pub fn send_urgent(socket: RawFd, byte: u8) -> io::Result<()> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_OOB;
+    // SAFETY: one byte of our own for the call.
+    check_size(unsafe { libc::send(socket, (&raw const byte).cast(), 1, flags) }).map(|_| ())
+}
+
 pub fn shutdown_write(socket: RawFd) -> io::Result<()> {
     // SAFETY: the call takes no pointer.
     check(unsafe { libc::shutdown(socket, libc::SHUT_WR) }).map(|_| ())
