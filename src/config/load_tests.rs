@@ -151,7 +151,7 @@ fn without_anything_the_defaults_hold() {
     let global = &config.global;
     assert_eq!((global.workers, global.nbproc, global.maxconn), (None, 1, None));
     assert_eq!((global.log_tag.as_str(), global.bufsize_bytes, global.stats_maxconn), ("haproxy", 16_384, 10));
-    assert!(global.strict_limits && !global.daemon);
+    assert!(!global.strict_limits && !global.daemon);
     let proxy = &config.proxies[0];
     assert_eq!((proxy.mode, proxy.log_format.kind), (ProxyMode::Tcp, LogFormatKind::Default));
     let backend = proxy.backend.as_ref().unwrap();

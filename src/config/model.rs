@@ -77,6 +77,7 @@ pub struct Global {
     pub maxsessrate: u32,
     pub ulimit_n: Option<u64>,
     pub fd_hard_limit: Option<u64>,
+    /// `strict-limits` is written: refuse to start with less. Absent, unlike HAProxy since 2.3: start with what there is.
     pub strict_limits: bool,
     pub maxpipes: Option<u32>,
     pub pidfile: Option<PathBuf>,

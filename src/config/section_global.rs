@@ -66,7 +66,8 @@ pub fn defaults() -> WrittenGlobal {
     WrittenGlobal {
         model: Global {
             nbproc: 1,
-            strict_limits: true,
+            // Only the written keyword makes a limit that cannot be met fatal: without it a file of 1.8's time starts.
+            strict_limits: false,
             log_tag: "haproxy".to_owned(),
             bufsize_bytes: 16_384,
             stats_timeout: Some(Duration::from_secs(10)),
