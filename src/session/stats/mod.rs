@@ -12,6 +12,7 @@ pub mod figures;
 pub(crate) mod fixture;
 pub mod form;
 pub mod page;
+pub mod process;
 pub mod product;
 pub mod request;
 pub mod row;
@@ -51,3 +52,6 @@ pub fn write_rows(snapshot: Snapshot, selection: &Selection, format: RowFormat, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
