@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 const CONFIG: &str = "\
 global
   maxconn 100
+  stats socket /run/x.sock
 defaults
   timeout connect 1s
   timeout client 1s

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 const CONFIG: &str = "\
 global
+  stats socket /run/x.sock
   node n1
   description \"<the> desc\"
 defaults
