@@ -21,7 +21,7 @@ const CACHE_LINE: usize = 64;
 const POOL_MAX: u32 = 65_536;
 
 /// Pools keep this many buffers resident when they are trimmed.
-const WARM_BUFFERS: u32 = 64;
+const WARM_BUFFERS: u32 = 32;
 
 /// Equal buffers in one region; memory of those never used is never resident.
 pub(super) struct Pool {
@@ -288,6 +288,11 @@ impl Buffers {
         let Some(memory) = Rc::get_mut(&mut pool.memory) else { return 0 };
         memory.bytes_mut(offset, length).copy_from_slice(&bytes[..length]);
         length
+    }
+
+    /// Pooled buffers that have ever been in use.
+    pub(super) fn created(&self) -> u32 {
+        self.small.created + self.large.created
     }
 
     pub(super) fn trim(&mut self) {

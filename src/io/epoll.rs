@@ -579,7 +579,8 @@ impl Driver for EpollDriver {
             let left_us = deadline_us.map(|deadline| deadline.saturating_sub(self.now.monotonic_us));
             let mut sleep_us = if at_once { Some(0) } else { left_us };
             if sleep_us != Some(0) {
-                let (shorter_us, trim) = self.trim.before_sleep(self.now.monotonic_us, sleep_us);
+                let (shorter_us, trim) =
+                    self.trim.before_sleep(self.now.monotonic_us, sleep_us, self.buffers.created());
                 sleep_us = shorter_us;
                 if trim {
                     self.buffers.trim();

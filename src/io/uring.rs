@@ -384,7 +384,7 @@ impl UringDriver {
 
     /// How long to sleep at most; gives memory back first when it is time for that.
     fn before_sleep(&mut self, timeout_us: Option<u64>) -> Option<u64> {
-        let (sleep_us, trim) = self.trim.before_sleep(self.now.monotonic_us, timeout_us);
+        let (sleep_us, trim) = self.trim.before_sleep(self.now.monotonic_us, timeout_us, self.buffers.created());
         if trim {
             self.groups.shrink();
             self.buffers.trim();

@@ -149,7 +149,7 @@ impl KernelAddress {
         let bytes: Vec<u8> = value.sun_path.iter().take(length).map(|byte| *byte as u8).collect();
         match bytes.split_first() {
             None => SocketAddress::Unnamed,
-            Some((0, name)) if name.is_empty() => SocketAddress::Unnamed,
+            Some((0, [])) => SocketAddress::Unnamed,
             Some((0, name)) => SocketAddress::Abstract(name.to_vec()),
             Some(_) => {
                 let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());

@@ -76,6 +76,7 @@ impl SignalSource {
     }
 
     /// The next one waiting, `None` where there is none.
+    #[allow(clippy::should_implement_trait)] // it waits for nothing and may go on after a None
     pub fn next(&mut self) -> io::Result<Option<Received>> {
         loop {
             let Some(info) = self.0.read_signal()? else { return Ok(None) };

@@ -114,16 +114,16 @@ pub fn cancelling_loses_no_byte<W: World>() {
     let mut rounds: u64 = 0;
     while got.len() < all.len() {
         rounds += 1;
-        let class = if rounds % 3 == 0 { BufferClass::Large } else { BufferClass::Small };
+        let class = if rounds.is_multiple_of(3) { BufferClass::Large } else { BufferClass::Small };
         let token = Token(100 + rounds);
         world.driver().receive(socket, class, token);
         let mut seen = Vec::new();
-        if rounds % 2 == 0 {
+        if rounds.is_multiple_of(2) {
             world.driver().wait(Some(0), &mut seen).unwrap();
         }
         let end = all.len().min(sent + 9000);
         sent += peer.send(&all[sent..end]);
-        if rounds % 5 == 0 {
+        if rounds.is_multiple_of(5) {
             world.driver().wait(Some(1000), &mut seen).unwrap();
         }
         world.driver().cancel(socket, token);

@@ -24,6 +24,9 @@ struct Send {
     token: Token,
 }
 
+/// When a connect ends, and with which endpoint or errno.
+type Outcome = (u64, Result<usize, i32>);
+
 #[derive(Default)]
 struct Stream {
     endpoint: Option<usize>,
@@ -34,8 +37,8 @@ struct Stream {
     accept: Option<Token>,
     poll_read: Option<Token>,
     poll_write: Option<Token>,
-    /// Token, time and outcome; `None` inside: never.
-    connect: Option<(Token, Option<(u64, Result<usize, i32>)>)>,
+    /// `None` inside: never answered.
+    connect: Option<(Token, Option<Outcome>)>,
     sends: VecDeque<Send>,
 }
 
@@ -138,7 +141,7 @@ impl SimDriver {
     fn serve_connect(&mut self, number: i32, completions: &mut Vec<Completion>) {
         let Some(stream) = self.streams.get_mut(&number) else { return };
         let now_us = self.network.state().now_us;
-        let Some((token, Some((at_us, outcome)))) = stream.connect.clone() else { return };
+        let Some((token, Some((at_us, outcome)))) = stream.connect else { return };
         if at_us > now_us {
             return;
         }
