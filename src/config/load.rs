@@ -95,9 +95,22 @@ fn load_sources(
     }
     let written = reader.written;
     let config = resolve::resolve(written, overrides, names, &mut diagnostics);
+    show_lines(sources, &mut diagnostics);
     let config = (!diagnostics.has_errors()).then_some(config);
     diagnostics.conclude();
     Loaded { config, diagnostics }
+}
+
+/// Gives messages that were found after parsing the line they are about, with the caret under its first word.
+fn show_lines(sources: &[Source], diagnostics: &mut Diagnostics) {
+    for message in diagnostics.messages.iter_mut().filter(|message| message.excerpt.is_none()) {
+        let Some(location) = message.location.as_ref().filter(|location| location.line > 0) else { continue };
+        let Some(source) = sources.iter().find(|source| *source.name == *location.file) else { continue };
+        let raw = source.bytes.split(|byte| *byte == b'\n').nth(location.line as usize - 1).unwrap_or_default();
+        let raw = String::from_utf8_lossy(raw).trim_end().to_owned();
+        let column = raw.chars().take_while(|character| character.is_whitespace()).count() as u32 + 1;
+        message.excerpt = Some((raw, column));
+    }
 }
 
 /// The section that lines go to.

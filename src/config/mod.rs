@@ -7,6 +7,8 @@ mod accounts;
 mod addresses;
 #[cfg(test)]
 mod agreement_tests;
+#[cfg(test)]
+mod bad_lines_tests;
 pub mod condition;
 pub mod diagnostics;
 pub mod environment;
