@@ -20,6 +20,8 @@ pub use admit::{Admitted, admit};
 pub use row::{Modifier, Row, Section, Sections, Status};
 
 use super::suggest;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// The parts of the table, in the order the support matrix prints them.
 const PARTS: &[&[Row]] = &[
@@ -70,7 +72,7 @@ pub enum Lookup {
 /// Finds the row for `words` in `section`: the longest that matches, so that `option tcp-check` wins over a row
 /// `option`. For [`Section::Bind`], [`Section::Server`] and [`Section::StatsSocket`] the words start at the option.
 pub fn lookup(section: Section, words: &[&str]) -> Lookup {
-    if let Some(row) = longest(rows_of(section), words) {
+    if let Some(row) = longest(candidates(section, words), words) {
         return Lookup::Found { row, words: row.words(), modifier: Modifier::None };
     }
     let modifier = match words.first() {
@@ -79,11 +81,27 @@ pub fn lookup(section: Section, words: &[&str]) -> Lookup {
         _ => return elsewhere(section, words, 0),
     };
     let rest = words.get(1..).unwrap_or(&[]);
-    match longest(rows_of(section), rest) {
+    match longest(candidates(section, rest), rest) {
         Some(row) if row.negatable => Lookup::Found { row, words: row.words() + 1, modifier },
         Some(row) => Lookup::NotNegatable { row },
         None => elsewhere(section, rest, 1),
     }
+}
+
+/// The rows of `section` that can match `words`, by their first word: a file with thousands of servers asks tens of
+/// thousands of times.
+fn candidates(section: Section, words: &[&str]) -> impl Iterator<Item = &'static Row> + use<> {
+    static BY_FIRST_WORD: LazyLock<HashMap<&'static str, Vec<&'static Row>>> = LazyLock::new(|| {
+        let mut index: HashMap<_, Vec<_>> = HashMap::new();
+        for row in rows() {
+            index.entry(row.keyword().split(' ').next().unwrap_or_default()).or_default().push(row);
+        }
+        index
+    });
+    // `word(argument)` is found under `word`.
+    let first = words.first().and_then(|word| word.split('(').next()).unwrap_or_default();
+    let rows = BY_FIRST_WORD.get(first).map(Vec::as_slice).unwrap_or_default();
+    rows.iter().copied().filter(move |row| row.sections.contains(section))
 }
 
 fn longest<'a>(rows: impl Iterator<Item = &'static Row>, words: &'a [&'a str]) -> Option<&'static Row> {
