@@ -213,30 +213,41 @@ impl Reader<'_> {
             Current::Global => Section::Global,
             Current::Proxy(proxy) => table_section(proxy.kind),
         };
-        if let Current::Proxy(proxy) = &self.current {
-            if ignored_here(proxy, section, line, diagnostics) {
-                return;
-            }
+        if let Current::Proxy(proxy) = &self.current
+            && ignored_here(proxy, section, line, diagnostics)
+        {
+            return;
         }
         let Admitted::Parse { row, words, modifier } = keywords::admit(section, line, 0, diagnostics) else {
             return;
         };
         let mut statement = self.statement(line, row.keyword(), words, modifier, diagnostics);
-        let keyword = statement.keyword;
-        let parsed = match &mut self.current {
-            Current::Global => match parser_of(section_global::KEYWORDS, keyword) {
-                Some(parser) => Some(parser(&mut statement, &mut self.written.global)),
-                None => parser_of(section_global::ENVIRONMENT_KEYWORDS, keyword)
-                    .map(|parser| parser(&mut statement, environment)),
-            },
-            Current::Proxy(proxy) => {
-                proxy_parsers().find(|(name, _)| *name == keyword).map(|(_, parser)| parser(&mut statement, proxy))
-            }
-            Current::Nothing | Current::Skipped => None,
-        };
-        if parsed.is_none() {
-            statement.error(usize::MAX, format!("'{keyword}' cannot be used in section '{}'.", section.name()));
+        if !self.dispatch(&mut statement, environment) {
+            let text = format!("'{}' cannot be used in section '{}'.", statement.keyword, section.name());
+            statement.error(usize::MAX, text);
         }
+    }
+
+    /// Hands the statement to its keyword's parser; false if there is none.
+    fn dispatch(&mut self, statement: &mut Statement, environment: &mut Environment) -> bool {
+        let keyword = statement.keyword;
+        match &mut self.current {
+            Current::Global => {
+                if let Some(parser) = parser_of(section_global::KEYWORDS, keyword) {
+                    parser(statement, &mut self.written.global);
+                } else if let Some(parser) = parser_of(section_global::ENVIRONMENT_KEYWORDS, keyword) {
+                    parser(statement, environment);
+                } else {
+                    return false;
+                }
+            }
+            Current::Proxy(proxy) => match proxy_parsers().find(|(name, _)| *name == keyword) {
+                Some((_, parser)) => parser(statement, proxy),
+                None => return false,
+            },
+            Current::Nothing | Current::Skipped => return false,
+        }
+        true
     }
 
     fn statement<'a>(

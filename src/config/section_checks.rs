@@ -123,10 +123,10 @@ fn tcp_connect(statement: &mut Statement, proxy: &mut WrittenProxy) {
 }
 
 fn tcp_send(statement: &mut Statement, proxy: &mut WrittenProxy) {
-    if let Some(data) = statement.required(0, "a string") {
-        if let Ok(comment) = trailing_comment(statement, 1) {
-            push_tcp(proxy, TcpCheckStep::Send(data.as_bytes().to_vec()), comment);
-        }
+    if let Some(data) = statement.required(0, "a string")
+        && let Ok(comment) = trailing_comment(statement, 1)
+    {
+        push_tcp(proxy, TcpCheckStep::Send(data.as_bytes().to_vec()), comment);
     }
 }
 

@@ -213,10 +213,10 @@ fn default_path(statement: &mut Statement, _global: &mut WrittenGlobal) {
 }
 
 fn path(statement: &mut Statement, field: &mut Option<PathBuf>) {
-    if let Some(path) = statement.required(0, "a path") {
-        if statement.at_most(1) {
-            *field = Some(PathBuf::from(path));
-        }
+    if let Some(path) = statement.required(0, "a path")
+        && statement.at_most(1)
+    {
+        *field = Some(PathBuf::from(path));
     }
 }
 
@@ -247,18 +247,18 @@ fn numeric(statement: &mut Statement, field: &mut Option<UserOrGroup>) {
 fn time(statement: &mut Statement, field: &mut Option<Duration>) {
     let Some(text) = statement.required(0, "a time such as 30s (without a unit: milliseconds)") else { return };
     let time = parse_time(text, DefaultUnit::Milliseconds, statement.keyword);
-    if let Some(time) = statement.accept(0, time) {
-        if statement.at_most(1) {
-            *field = Some(time);
-        }
+    if let Some(time) = statement.accept(0, time)
+        && statement.at_most(1)
+    {
+        *field = Some(time);
     }
 }
 
 fn word(statement: &mut Statement, field: &mut String) {
-    if let Some(word) = statement.required(0, "a word") {
-        if statement.at_most(1) {
-            *field = word.to_owned();
-        }
+    if let Some(word) = statement.required(0, "a word")
+        && statement.at_most(1)
+    {
+        *field = word.to_owned();
     }
 }
 
@@ -280,10 +280,10 @@ fn size(statement: &mut Statement, field: &mut u32) {
 fn optional_size(statement: &mut Statement, field: &mut Option<u32>) {
     let Some(text) = statement.required(0, "a size in bytes") else { return };
     let size = parse_size(text, statement.keyword);
-    if let Some(size) = statement.accept(0, size) {
-        if statement.at_most(1) {
-            *field = Some(size);
-        }
+    if let Some(size) = statement.accept(0, size)
+        && statement.at_most(1)
+    {
+        *field = Some(size);
     }
 }
 

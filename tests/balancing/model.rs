@@ -263,7 +263,8 @@ impl Drop for Raised<'_> {
 #[test]
 fn many_threads_and_a_restless_administrator() {
     for (round, algorithm) in ALGORITHMS.iter().enumerate() {
-        let words: Vec<String> = (0..5).map(|number| format!("maxconn {} weight {}", 1 + number % 2, 1 + number)).collect();
+        let words: Vec<String> =
+            (0..5).map(|number| format!("maxconn {} weight {}", 1 + number % 2, 1 + number)).collect();
         let shared = machine::shared(&configuration(algorithm, &words), 4);
         let (done, barrier) = (AtomicBool::new(false), Barrier::new(4));
         let (granted, finished) = (AtomicU64::new(0), AtomicU64::new(0));
