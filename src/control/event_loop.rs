@@ -97,6 +97,11 @@ impl<D: Driver> Control<D> {
         &mut self.driver
     }
 
+    /// Runtime connections open now.
+    pub fn runtime_sessions(&self) -> usize {
+        self.runtime.open_sessions()
+    }
+
     /// Waits once and handles what came.
     pub fn turn<S: Supervision + ?Sized>(
         &mut self,

@@ -19,6 +19,8 @@ pub mod report;
 pub mod runtime_socket;
 pub mod serve;
 mod server_state;
+#[cfg(test)]
+mod simulated_tests;
 pub mod start;
 pub mod state_lines;
 pub mod stop;

@@ -73,6 +73,8 @@ pub struct Probe {
     received: Vec<u8>,
     end_of_input: bool,
     connected: bool,
+    /// A connect or send is under way: what arrives meanwhile is kept for the step after it.
+    busy: bool,
 }
 
 impl Probe {
@@ -86,6 +88,7 @@ impl Probe {
             received: Vec::new(),
             end_of_input: false,
             connected: false,
+            busy: false,
         };
         let command = probe.advance(now_us);
         (probe, command)
@@ -100,13 +103,12 @@ impl Probe {
     pub fn on(&mut self, event: Event, now_us: u64) -> Command {
         match event {
             Event::Connected => {
-                self.connected = true;
+                (self.connected, self.busy) = (true, false);
                 self.current += 1;
                 self.advance(now_us)
             }
             Event::Sent => {
-                // Answers to what came before are not answers to this.
-                self.received.clear();
+                self.busy = false;
                 self.current += 1;
                 self.advance(now_us)
             }
@@ -137,17 +139,29 @@ impl Probe {
 
     /// Goes on from the current step as far as it can without waiting.
     fn advance(&mut self, now_us: u64) -> Command {
+        if self.busy {
+            return Command::Receive;
+        }
         loop {
             let Some(entry) = self.script.steps.get(self.current) else { return self.succeeded(now_us) };
             match &entry.step {
                 Step::Connect(target) => {
                     let target = *target;
-                    (self.connected, self.end_of_input) = (false, false);
+                    (self.connected, self.end_of_input, self.busy) = (false, false, true);
                     self.received.clear();
                     return Command::Connect(target);
                 }
-                Step::Send(bytes) => return Command::Send(bytes.clone()),
-                Step::Request(request) => return Command::Send(request.bytes(self.context.server_state.as_deref())),
+                Step::Send(_) | Step::Request(_) => {
+                    let bytes = match &entry.step {
+                        Step::Request(request) => request.bytes(self.context.server_state.as_deref()),
+                        Step::Send(bytes) => bytes.clone(),
+                        Step::Connect(_) | Step::Expect(_) => Vec::new(),
+                    };
+                    // What came before is no answer to this; what comes while it is sent may be one.
+                    self.received.clear();
+                    self.busy = true;
+                    return Command::Send(bytes);
+                }
                 Step::Expect(expectation) => match self.evaluate(expectation) {
                     Verdict::Wait if !self.end_of_input => return Command::Receive,
                     Verdict::Wait => return Command::Done(self.mismatch(Mismatch::invalid(""), now_us)),
@@ -262,8 +276,9 @@ impl Probe {
         };
         let text = match (last.and_then(|last| last.on_success.as_deref()), self.script.kind) {
             (Some(text), _) => text,
-            (None, Kind::Tcp) => "(tcp-check)",
-            (None, Kind::Plain | Kind::Http) => "",
+            // The bare option has nothing to say beyond the status.
+            (None, Kind::Tcp) if !(self.script.implicit_connect && !talked) => "(tcp-check)",
+            (None, Kind::Plain | Kind::Tcp | Kind::Http) => "",
         };
         let code = match http::parse(&self.received, self.end_of_input) {
             http::Parsed::Response(response) if self.script.kind == Kind::Http => response.status,

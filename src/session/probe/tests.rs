@@ -116,6 +116,7 @@ const BANNER: &[&str] = &["+OK hello\r\nSECOND 123\r\n"];
 #[test]
 fn a_connection_alone() {
     assert_eq!(play(&CheckMethod::Connect, &[], End::Silence), found(Layer4Ok, 0, ""));
+    assert_eq!(play(&CheckMethod::Tcp(vec![]), &[], End::Silence), found(Layer4Ok, 0, ""));
     assert_eq!(play(&CheckMethod::Tcp(vec![connect()]), &[], End::Silence), found(Layer4Ok, 0, "(tcp-check)"));
     assert_eq!(play(&CheckMethod::Tcp(vec![send("X")]), &[], End::Silence), found(Layer7Ok, 0, "(tcp-check)"));
 }
@@ -262,6 +263,17 @@ fn steps_follow_each_other() {
         play(&reconnects, &["+OK", "SSH"], End::Close),
         found(Layer7InvalidResponse, 0, "TCPCHK did not match content 'Sx' at step 4")
     );
+}
+
+#[test]
+fn an_answer_may_overtake_the_end_of_the_send() {
+    let method = CheckMethod::Tcp(vec![expecting(text("+OK")), send("PING"), expecting(text("+PONG"))]);
+    let (mut probe, _) = Probe::start(Arc::new(Script::compile(&method).unwrap()), Context::default(), 0);
+    assert_eq!(probe.on(Event::Connected, 0), Command::Receive);
+    assert_eq!(probe.on(Event::Received(b"+OK"), 0), Command::Send(b"PING".to_vec()));
+    assert_eq!(probe.on(Event::Received(b"+PO"), 0), Command::Receive);
+    assert_eq!(probe.on(Event::Received(b"NG"), 0), Command::Receive);
+    assert!(matches!(probe.on(Event::Sent, 0), Command::Done(report) if report.status == Layer7Ok));
 }
 
 #[test]
