@@ -198,7 +198,7 @@ impl Reader<'_> {
     fn line(&mut self, line: &Line, environment: &mut Environment, diagnostics: &mut Diagnostics) {
         let Some(first) = line.words.first() else { return };
 
-        if matches!(keywords::lookup(Section::Header, &[first.as_str()]), Lookup::Found { .. }) {
+        if keywords::opens_section(first.as_str()) {
             self.close();
             self.open(line, diagnostics);
             return;

@@ -5,7 +5,7 @@ use super::condition::evaluate_words;
 use super::diagnostics::{Diagnostics, Severity};
 use super::environment::Environment;
 use super::expansion::expand_addresses;
-use super::keywords::{self, Section};
+use super::keywords;
 use super::lex::{self, Hash, Line, Word};
 use super::source::Source;
 use std::borrow::Cow;
@@ -136,7 +136,7 @@ impl Reader {
     fn remember_section(&mut self, line: &Line) {
         let mut words = line.words.iter().map(Word::as_str);
         let first = words.next().unwrap_or("");
-        if keywords::rows_of(Section::Header).any(|row| row.keyword() == first) {
+        if keywords::opens_section(first) {
             self.section = words.next().filter(|name| !name.is_empty()).unwrap_or(first).to_owned();
         }
     }

@@ -23,6 +23,8 @@ pub fn nearest<'k>(written: &str, candidates: impl Iterator<Item = &'k str>) -> 
     let limit = (length / 3).max(1);
     let lower = written.to_ascii_lowercase();
     candidates
+        // No number of edits within the limit makes up for a greater difference, and this is much cheaper.
+        .filter(|candidate| candidate.len().abs_diff(length) <= limit)
         .map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), candidate))
         .filter(|(edits, _)| *edits <= limit)
         .min_by_key(|(edits, candidate)| (*edits, *candidate))

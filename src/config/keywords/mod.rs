@@ -88,6 +88,11 @@ pub fn lookup(section: Section, words: &[&str]) -> Lookup {
     }
 }
 
+/// Whether `word` opens a section, known or refused: cheaper than [`lookup`], and asked of every line.
+pub fn opens_section(word: &str) -> bool {
+    longest(candidates(Section::Header, &[word]), &[word]).is_some()
+}
+
 /// The rows of `section` that can match `words`, by their first word: a file with thousands of servers asks tens of
 /// thousands of times.
 fn candidates(section: Section, words: &[&str]) -> impl Iterator<Item = &'static Row> + use<> {
