@@ -2,7 +2,7 @@
 
 use super::diagnostics::Diagnostics;
 use super::environment::Environment;
-use super::keywords::{self, Admitted, Lookup, Modifier, Section};
+use super::keywords::{self, Admitted, Modifier, Section};
 use super::lex::Line;
 use super::model::Config;
 use super::names::{ResolveNames, SystemNames};
