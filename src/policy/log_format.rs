@@ -162,21 +162,29 @@ pub fn render(format: &LogFormat, facts: &SessionFacts, out: &mut Vec<u8>) {
                 ends_in_space = false;
             }
             LogItem::Space => {
-                // A tag that printed nothing does not leave two spaces.
+                // Captures of nothing do not leave two spaces.
                 if !ends_in_space {
                     out.push(b' ');
                     ends_in_space = true;
                 }
             }
             LogItem::Tag { tag, quote, hexadecimal, escape } => {
-                let before = out.len();
                 let mut writer =
                     TagWriter { facts, quote: *quote, hexadecimal: *hexadecimal, escape: *escape, out: &mut *out };
                 writer.tag(*tag);
-                ends_in_space &= out.len() == before;
+                ends_in_space &= is_capture(*tag);
             }
         }
     }
+}
+
+/// Prints nothing while nothing is captured, not even a second space; other tags always stand for something.
+fn is_capture(tag: LogTag) -> bool {
+    use LogTag::*;
+    matches!(
+        tag,
+        CapturedRequestHeaders | CapturedResponseHeaders | CapturedRequestHeaderList | CapturedResponseHeaderList
+    )
 }
 
 /// Without a format, a line is written at accept.

@@ -262,6 +262,8 @@ impl Drop for Raised<'_> {
 /// Real threads, each with its own connections, while servers come and go.
 #[test]
 fn many_threads_and_a_restless_administrator() {
+    // More for a soak: RINGWAY_MODEL_STEPS=100000.
+    let steps = std::env::var("RINGWAY_MODEL_STEPS").map_or(3_000, |text| text.parse().unwrap());
     for (round, algorithm) in ALGORITHMS.iter().enumerate() {
         let words: Vec<String> =
             (0..5).map(|number| format!("maxconn {} weight {}", 1 + number % 2, 1 + number)).collect();
@@ -275,7 +277,7 @@ fn many_threads_and_a_restless_administrator() {
                     let _raised = Raised(done);
                     let mut worker = Worker::new(shared, number, round as u64 + 1);
                     barrier.wait();
-                    for _ in 0..3_000 {
+                    for _ in 0..steps {
                         worker.step(5, 8);
                     }
                     // Then everybody leaves; who still waits must be served by the others' leaving.
