@@ -33,7 +33,8 @@ fn page(config: Arc<Config>, settings: &StatsSettings, options: &PageOptions, ma
     let shared = fixture::shared(config);
     let _ = set_admin(&shared, ServerId(0), AdminChange::Maint, 1_000_000, "by a test");
     let snapshot = Snapshot { shared: &shared, now_us: 90_000_000, wall_us: 1_700_000_090_000_000 };
-    let selection = Selection { details: settings.show_legends, ..Default::default() };
+    let mut selection = Selection { details: settings.show_legends, ..Default::default() };
+    options.narrow(&mut selection);
     let context =
         PageContext { snapshot, settings, options, selection: &selection, may_administer, pid: 4711, hostname: "host" };
     let mut output = String::new();
