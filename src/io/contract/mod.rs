@@ -16,11 +16,12 @@
 //! | send: EPIPE or ECONNRESET to a reset connection | `sending_into_a_reset` |
 //! | shutdown_both ends an armed receive | `shutdown_ends_a_receive` |
 //! | splice: EAGAIN (empty, full), end, a pipe with bytes is not reused | `splice_moves_all_bytes`, `a_pipe_with_bytes_is_not_reused` |
+//! | more completions than the ring's queue holds: none is lost | `more_completions_than_a_queue_holds` |
 //! | urgent bytes stay in the stream (real sockets) | `urgent_bytes_are_not_lost` |
 //! | a descriptor's number used again knows nothing of the old socket | `descriptors_are_used_again` |
 //!
-//! Not proven here: ENFILE, ENOBUFS and ENOMEM of accept on real kernels (the simulated one delivers them), completion
-//! queue overflow, ECONNABORTED.
+//! Not proven here: ENFILE, ENOBUFS and ENOMEM of accept on real kernels (the simulated one delivers them),
+//! ECONNABORTED.
 
 mod accept_and_connect;
 mod buffers_and_pipes;
@@ -29,12 +30,15 @@ mod streams;
 mod world;
 
 use world::World;
-use world::{EpollWorld, SimWorld, UringWorld};
+use world::{EpollWorld, SimWorld, SingleUringWorld, UringWorld};
 
 macro_rules! contract {
     ($($module:ident: $($case:ident)*;)*) => {
         mod on_uring {
             $($(#[test] fn $case() { super::$module::$case::<super::UringWorld>(); })*)*
+        }
+        mod on_uring_without_multishot {
+            $($(#[test] fn $case() { super::$module::$case::<super::SingleUringWorld>(); })*)*
         }
         mod on_epoll {
             $($(#[test] fn $case() { super::$module::$case::<super::EpollWorld>(); })*)*
@@ -69,7 +73,8 @@ contract! {
         own_bytes_are_sent
         urgent_bytes_are_not_lost
         an_endless_sender_starves_nobody
-        readiness_is_polled;
+        readiness_is_polled
+        more_completions_than_a_queue_holds;
     buffers_and_pipes:
         receives_wait_for_buffers
         detaching_frees_a_buffer

@@ -296,3 +296,27 @@ pub fn readiness_is_polled<W: World>() {
     let ended = world.one(POLL);
     assert!(ended.result & i32::from(libc::POLLRDHUP) != 0, "{ended:?}");
 }
+
+pub fn more_completions_than_a_queue_holds<W: World>() {
+    const SENDS: usize = 20_000;
+    let mut world = world::<W>();
+    let (socket, mut peer) = world.pair();
+    let all = pattern(SENDS);
+    let buffer = world.driver().buffer_from(&all);
+    for number in 0..SENDS {
+        world.driver().send(socket, buffer, number as u32, 1, Token(1000 + number as u64));
+    }
+    let mut seen = Vec::new();
+    world.until(&mut seen, |seen| seen.len() >= SENDS);
+    world.nothing();
+    // In order, and all of them: 20,000 bytes fit any socket.
+    for (number, completion) in seen.iter().enumerate() {
+        assert!(completion.token == Token(1000 + number as u64) && completion.result == 1, "{completion:?}");
+    }
+    let mut got = Vec::new();
+    while let PeerRead::Bytes(bytes) = peer.receive() {
+        got.extend(bytes);
+    }
+    assert!(got == all);
+    world.driver().release(buffer);
+}

@@ -181,8 +181,8 @@ fn ip(address: &SocketAddress) -> SocketAddr {
     }
 }
 
-/// Real sockets on the loopback interface.
-pub struct RealWorld<D> {
+/// Real sockets on the loopback interface. `SINGLE`: io_uring as on kernels whose multishot receive is not to be trusted.
+pub struct RealWorld<D, const SINGLE: bool> {
     driver: D,
     origins: Vec<TcpListener>,
     /// Keep a silent address silent.
@@ -190,7 +190,7 @@ pub struct RealWorld<D> {
     filling: Vec<std::fs::File>,
 }
 
-impl<D: Driver> RealWorld<D> {
+impl<D: Driver, const SINGLE: bool> RealWorld<D, SINGLE> {
     fn with(driver: D) -> Self {
         RealWorld { driver, origins: Vec::new(), kept: Vec::new(), filling: Vec::new() }
     }
@@ -224,17 +224,18 @@ impl<D: Driver> RealWorld<D> {
 }
 
 macro_rules! real_world {
-    ($driver:ident, $name:ident) => {
-        pub type $name = RealWorld<$driver>;
+    ($driver:ident, $name:ident, $single:literal, $new:expr) => {
+        pub type $name = RealWorld<$driver, $single>;
 
-        impl World for RealWorld<$driver> {
+        impl World for $name {
             type Driver = $driver;
             type Peer = TcpStream;
 
             fn new(settings: &DriverSettings) -> Self {
                 // A table of the thread's own: a case may exhaust it without touching the other tests.
                 crate::sys::files::unshare_files().unwrap();
-                Self::with($driver::new(settings).unwrap())
+                let new: fn(&DriverSettings) -> $driver = $new;
+                Self::with(new(settings))
             }
             fn driver(&mut self) -> &mut $driver {
                 &mut self.driver
@@ -270,8 +271,13 @@ macro_rules! real_world {
     };
 }
 
-real_world!(UringDriver, UringWorld);
-real_world!(EpollDriver, EpollWorld);
+real_world!(UringDriver, UringWorld, false, |settings| UringDriver::new(settings).unwrap());
+real_world!(UringDriver, SingleUringWorld, true, |settings| {
+    let mut driver = UringDriver::new(settings).unwrap();
+    driver.distrust_multishot();
+    driver
+});
+real_world!(EpollDriver, EpollWorld, false, |settings| EpollDriver::new(settings).unwrap());
 
 pub struct SimWorld {
     driver: SimDriver,

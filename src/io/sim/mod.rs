@@ -6,6 +6,8 @@
 mod driver;
 mod network;
 mod random;
+#[cfg(test)]
+mod tests;
 
 pub use driver::SimDriver;
 pub use network::{Network, OriginBehaviour, Peer, PeerRead};
