@@ -179,6 +179,9 @@ fn one_run_names_every_problem() {
         assert!(errors.iter().any(|error| error.contains(part)), "{part} is missing in {errors:#?}");
     }
     assert!(loaded.config.is_none());
+    // What only follows from another error is no news: the argument of a misspelled word, the missing bind.
+    assert!(!errors.iter().any(|error| error.contains("'3'")), "{errors:#?}");
+    assert!(!texts(&loaded, Severity::Warning).iter().any(|warning| warning.contains("no 'bind'")));
 }
 
 /// `haproxy -c` 2.6 takes these without a word, reading the number before the garbage, or 0. A limit that was mistyped

@@ -238,6 +238,12 @@ fn fullconn_is_a_tenth_of_what_can_come() {
 }
 
 #[test]
+fn the_longest_grace_holds() {
+    let text = "defaults\n grace 5s\n timeout client 1s\nlisten a\n bind :1\nlisten b\n bind :2\n grace 7s\n";
+    assert_eq!(config(text).global.grace, Some(Duration::from_secs(7)));
+}
+
+#[test]
 fn default_server_holds_for_what_follows_it() {
     let text = "listen l\n bind :1\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n server a 10.0.0.1:1\n\
                 \x20default-server inter 5s fall 7 weight 9 check\n server b 10.0.0.1:2 no-check\n server c 10.0.0.1:3 fall 2\n";

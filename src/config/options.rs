@@ -1,6 +1,7 @@
 //! The options that follow the address of a `bind`, `server` or `stats socket` line.
 
-use super::keywords::{self, Admitted, Section};
+use super::keywords::{self, Admitted, Lookup, Section};
+use super::lex::Word;
 use super::statement::{OptionParser, Statement};
 
 /// Finds `keyword` in a list of parsers.
@@ -21,7 +22,16 @@ pub fn parse_options<T>(
     // Where the arguments start in the whole line.
     let base = line.words.len().saturating_sub(statement.arguments.len());
     let mut index = first;
+    let mut lost = false;
     while index < statement.arguments.len() {
+        // After an unknown word, the next ones are most likely its arguments: only words that are known are news.
+        let rest: Vec<&str> = statement.rest(index).iter().map(Word::as_str).collect();
+        let unknown = matches!(keywords::lookup(section, &rest), Lookup::Unknown { .. });
+        if lost && unknown {
+            index += 1;
+            continue;
+        }
+        lost = unknown;
         let (keyword, words, modifier) = match keywords::admit(section, line, base + index, statement.diagnostics) {
             Admitted::Skip { words } => {
                 index += words.max(1);

@@ -29,6 +29,9 @@ pub fn resolve(
     let layout = WorkerLayout::of(&written.global);
     let global = resolve_global(&written.global, &layout, overrides, diagnostics);
     let mut config = Config { global, ..Config::default() };
+    // HAProxy 1.8 knew `grace` per proxy; one process stops at one time, so the longest holds.
+    let graces = written.proxies.iter().filter_map(|proxy| proxy.settings.grace);
+    config.global.grace = graces.chain(config.global.grace).max();
     let iids = number_proxies(&written, diagnostics);
     for (index, (proxy, iid)) in written.proxies.iter().zip(iids).enumerate() {
         let id = ProxyId(index as u32);

@@ -47,7 +47,7 @@ fn http_forwarding(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
 }
 
 fn unbound(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
-    if proxy.kind.accepts_connections() && proxy.binds.is_empty() {
+    if proxy.kind.accepts_connections() && !proxy.own.bind {
         let kind = if proxy.kind == SectionKind::Listen { "proxy" } else { "frontend" };
         let text = format!(
             "{kind} '{}' has no 'bind' directive. Please declare it as a backend if this was intended.",

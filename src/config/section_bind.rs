@@ -39,6 +39,7 @@ fn bind(statement: &mut Statement, proxy: &mut WrittenProxy) {
         let kind = proxy.kind.name();
         return statement.error(0, format!("'bind' is not allowed in a '{kind}' section."));
     }
+    proxy.own.bind = true;
     let Some(list) = statement.required(0, "{<path>|[<address>]:<port>[-<port>]}[,…] as arguments") else { return };
     let addresses = parse_bind(list, statement.names).map_err(|why| format!("'bind' : {why}"));
     let addresses = statement.accept(0, addresses);

@@ -362,9 +362,16 @@ fn http_comment(statement: &mut Statement, _proxy: &mut WrittenProxy) {
 }
 
 fn http_send(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    if std::mem::replace(&mut proxy.own.http_send, true) {
+        return statement.error(
+            usize::MAX,
+            "a check sends one request: a second 'http-check send' would need an 'http-check connect' before it, which \
+             is not supported yet.",
+        );
+    }
     let mut index = 0;
     let check = own_http(proxy);
-    // One `send` describes the whole request, so a later one replaces it.
+    // `option httpchk`, before or after, and `send` fill in one request.
     let mut next = HttpCheck { expect: Vec::new(), headers: Vec::new(), body: Vec::new(), ..check.clone() };
     while index < statement.arguments.len() {
         let word = statement.text(index);

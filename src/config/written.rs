@@ -103,6 +103,9 @@ pub struct OwnKeywords {
     pub stats: bool,
     pub tcp_check: bool,
     pub http_check: bool,
+    pub http_send: bool,
+    /// A `bind` line was there, right or wrong.
+    pub bind: bool,
 }
 
 impl WrittenProxy {
