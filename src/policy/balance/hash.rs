@@ -107,3 +107,53 @@ pub fn avalanche(mut a: u32) -> u32 {
     a = (a ^ 0xb55a_4f09) ^ (a >> 16);
     a.wrapping_mul(3_221_225_473)
 }
+
+/// Bit for bit against HAProxy itself: `tests/balancing/hashes.rs`. Here: known values and slow twins.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::HashMethod;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_values() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(djb2(b""), 5381);
+        assert_eq!(djb2(b"a"), 5381 * 33 + 97);
+        assert_eq!(sdbm(b"a"), 97);
+        let plain =
+            HashType { method: HashMethod::MapBased, function: HashFunction::None, modifier: HashModifier::None };
+        for (text, number) in [("42", 42), ("17x", 17), ("-1", u32::MAX), ("", 0), ("x", 0), ("4294967297", 1)] {
+            assert_eq!(key(&plain, text.as_bytes()), number, "{text}");
+        }
+        assert_eq!(source_key(&plain, "1.2.3.4".parse().unwrap()), 0x0102_0304);
+        assert_eq!(source_key(&plain, "1::4:5:6".parse().unwrap()), 0x0001_0000 ^ 4 ^ 0x0005_0006);
+    }
+
+    proptest! {
+        #[test]
+        fn functions_agree_with_naive_twins(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let modulus = 1u128 << 32;
+            let twin = |start: u128, factor: u128| {
+                bytes.iter().fold(start, |hash, &byte| (hash * factor + u128::from(byte)) % modulus)
+            };
+            prop_assert_eq!(u128::from(djb2(&bytes)), twin(5381, 33));
+            prop_assert_eq!(u128::from(sdbm(&bytes)), twin(0, 65_599));
+            // One bit at a time, as a shift register does it.
+            let mut register = u32::MAX;
+            for &byte in &bytes {
+                for bit in 0..8 {
+                    let feed = (register ^ u32::from(byte >> bit)) & 1;
+                    register = (register >> 1) ^ (feed * 0xedb8_8320);
+                }
+            }
+            prop_assert_eq!(crc32(&bytes), !register);
+        }
+
+        /// Each step can be undone, so no two numbers meet: a collision would lose ring nodes.
+        #[test]
+        fn avalanche_keeps_numbers_apart(a in any::<u32>(), b in any::<u32>()) {
+            prop_assert_eq!(a == b, avalanche(a) == avalanche(b));
+        }
+    }
+}

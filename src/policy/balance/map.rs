@@ -26,3 +26,26 @@ pub fn sequence(weights: &[u32]) -> Vec<u32> {
     }
     map
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_first_declared_comes_first() {
+        assert_eq!(sequence(&[1, 1, 1]), [0, 1, 2]);
+        assert_eq!(sequence(&[1, 2]), [0, 1, 1]);
+        assert!(sequence(&[]).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn each_appears_as_often_as_it_weighs(weights in prop::collection::vec(1u32..60, 1..7)) {
+            let (map, reduced) = (sequence(&weights), fit(&weights));
+            for (index, &weight) in reduced.iter().enumerate() {
+                prop_assert_eq!(map.iter().filter(|&&entry| entry as usize == index).count(), weight as usize);
+            }
+        }
+    }
+}

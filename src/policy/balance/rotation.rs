@@ -73,3 +73,62 @@ pub fn sequence(weights: &[u32]) -> Vec<u32> {
     }
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn counts(order: &[u32], servers: usize) -> Vec<u32> {
+        let mut counts = vec![0; servers];
+        order.iter().for_each(|&index| counts[index as usize] += 1);
+        counts
+    }
+
+    #[test]
+    fn smooth_not_in_blocks() {
+        assert_eq!(sequence(&[16, 16, 16]), [0, 1, 2]);
+        assert_eq!(sequence(&[80, 16, 16]), [0, 0, 0, 1, 0, 0, 2]);
+        // As HAProxy 2.6 served it.
+        assert_eq!(sequence(&[48, 32, 32]), [0, 1, 0, 2, 1, 0, 2]);
+        assert!(sequence(&[]).is_empty());
+    }
+
+    #[test]
+    fn big_weights_stay_within_bounds() {
+        let weights: Vec<u32> = (0..2_000).map(|index| 4_096 - index).collect();
+        let order = sequence(&weights);
+        assert!(order.len() as u64 <= PERIOD_MAX + 2_000);
+        let counts = counts(&order, weights.len());
+        assert!(counts.iter().all(|&count| count >= 1) && counts[0] > counts[1_999]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_server_gets_its_weight_and_no_long_wait(weights in prop::collection::vec(1u32..257, 1..8)) {
+            let reduced = fit(&weights);
+            let order = sequence(&weights);
+            prop_assert_eq!(&counts(&order, weights.len()), &reduced);
+            // Smoothness: never behind its fair share by more than one turn per other server and its own.
+            let total = order.len() as f64;
+            let mut given = vec![0u32; weights.len()];
+            for (place, &index) in order.iter().enumerate() {
+                given[index as usize] += 1;
+                for (server, &count) in given.iter().enumerate() {
+                    let fair = f64::from(reduced[server]) * (place + 1) as f64 / total;
+                    prop_assert!(fair - f64::from(count) <= weights.len() as f64 + 1.0, "server {} at {}", server, place);
+                }
+            }
+        }
+
+        #[test]
+        fn the_divisor_divides(a in any::<u32>(), b in any::<u32>()) {
+            let divisor = greatest_common_divisor(a, b);
+            if divisor != 0 {
+                prop_assert_eq!((a % divisor, b % divisor), (0, 0));
+            } else {
+                prop_assert_eq!((a, b), (0, 0));
+            }
+        }
+    }
+}
