@@ -85,9 +85,9 @@ fn source_hashes_land_where_haproxy_puts_them(flavour: Flavour) {
     for (variant, servers) in &theirs {
         assert_eq!(&ours[variant], servers, "hash-type {variant}");
     }
-    // Not one of them a constant by mistake of the test; consistent crc32 of near addresses is one, in HAProxy itself.
+    // Some functions send all these near addresses to one server, in HAProxy itself; most must not, or this shows nothing.
     let spread = theirs.values().filter(|servers| servers.iter().any(|server| server != &servers[0])).count();
-    assert!(spread >= variants.len() - 2, "{theirs:?}");
+    assert!(spread > variants.len() / 2, "{theirs:?}");
 }
 
 fn weights_take_turns_as_in_haproxy(flavour: Flavour) {
