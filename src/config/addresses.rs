@@ -89,7 +89,10 @@ fn abstract_name(name: &str) -> Result<Host<'static>, String> {
     } else if name.len() > UNIX_PATH_BYTES_MAX {
         Err(format!("socket name '{name}' too long (max {UNIX_PATH_BYTES_MAX})"))
     } else {
-        Ok(Host::Abstract(name.as_bytes().to_vec()))
+        // As HAProxy has it, the name fills the whole address with zeros behind it (configuration.txt 4.2, `bind abns@`).
+        let mut whole = name.as_bytes().to_vec();
+        whole.resize(UNIX_PATH_BYTES_MAX, 0);
+        Ok(Host::Abstract(whole))
     }
 }
 
@@ -335,7 +338,8 @@ mod tests {
         assert_eq!(one("stream+ipv4@10.0.0.1:80"), "10.0.0.1:80");
         assert_eq!(one("/run/x.sock"), "Unix(\"/run/x.sock\")");
         assert_eq!(one("unix@x.sock"), "Unix(\"x.sock\")");
-        assert_eq!(one("abns@ab"), "Abstract([97, 98])");
+        let zeros = ", 0".repeat(UNIX_PATH_BYTES_MAX - 2);
+        assert_eq!(one("abns@ab"), format!("Abstract([97, 98{zeros}])"));
         assert_eq!(one("fd@7"), "Inherited(7)");
         assert_eq!(bound("*:10-12,10.0.0.1:5").unwrap(), ["0.0.0.0:10", "0.0.0.0:11", "0.0.0.0:12", "10.0.0.1:5"]);
     }

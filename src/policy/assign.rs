@@ -69,7 +69,7 @@ pub enum Assignment {
     /// No server is up (or none has a weight).
     NoServer,
     /// The chosen server's queue holds `maxqueue` already.
-    QueueFull,
+    QueueFull(ServerId),
 }
 
 /// Which queue, and the place in it as the log counts it.
@@ -224,7 +224,7 @@ fn take_or_wait(request: &AssignRequest, schedule: &Schedule, server: ServerId) 
     }
     let maxqueue = shared.config.server(server).maxqueue;
     if maxqueue > 0 && state.queued.load(Ordering::Relaxed) >= maxqueue {
-        return Assignment::QueueFull;
+        return Assignment::QueueFull(server);
     }
     wait(request, Some(server))
 }

@@ -91,6 +91,8 @@ pub struct TcpSession {
     pub(super) deadline_changed: bool,
     /// The server's other connections when this one's slot was given up (`%sc`): before anyone in a queue got it.
     pub(super) left_behind: u32,
+    /// Ports of `source …:first-last` that turned out to be in use by a connection to the same server.
+    pub(super) source_ports_tried: u16,
     /// The log line was written.
     pub(super) logged: bool,
     /// Bytes already added to the counters (`option contstats`).
@@ -122,6 +124,7 @@ impl TcpSession {
             server_active_us: accepted.monotonic_us,
             deadline_changed: true,
             left_behind: 0,
+            source_ports_tried: 0,
             logged: false,
             booked_request: 0,
             booked_response: 0,
@@ -323,8 +326,8 @@ impl TcpSession {
             SessionKill::Killed => Cause::Killed,
             SessionKill::BackupReplaced => Cause::BackupReplaced,
         };
-        let phase = self.phase();
-        self.over(around, Termination::new(cause, phase))
+        // As in HAProxy, nobody notes what the session was doing: the second letter stays `-`.
+        self.over(around, Termination::new(cause, Phase::Finished))
     }
 
     /// Ends the session: the server's slot is free at once, operations in flight are cancelled. The first end counts.

@@ -91,7 +91,9 @@ impl TcpSession {
                 around.proxy_counters(backend).backend_connection_errors.increment();
                 self.over(around, Termination::new(Cause::Server, Phase::Connect))
             }
-            Assignment::QueueFull => {
+            Assignment::QueueFull(server) => {
+                self.chosen = Some(server);
+                self.left_behind = around.shared.server(server).served.load(Ordering::Relaxed);
                 around.proxy_counters(backend).backend_connection_errors.increment();
                 self.over(around, Termination::new(Cause::Server, Phase::Queue))
             }
@@ -155,7 +157,6 @@ impl TcpSession {
     }
 
     fn connect<D: Driver>(&mut self, around: &mut Surroundings<D>, server: ServerId) -> Step {
-        let config = around.config().clone();
         // HAProxy counts every attempt as a session of the server.
         let (state, now) = (around.shared.server(server), around.now);
         state.session_rate.count(now.monotonic_us);
@@ -167,6 +168,12 @@ impl TcpSession {
         }
         self.since_us = around.now.monotonic_us;
         self.deadline_changed = true;
+        self.source_ports_tried = 0;
+        self.open_and_connect(around, server)
+    }
+
+    fn open_and_connect<D: Driver>(&mut self, around: &mut Surroundings<D>, server: ServerId) -> Step {
+        let config = around.config().clone();
         match self.open_server_socket(around, &config, server) {
             Ok((socket, address)) => {
                 self.server = socket;
@@ -291,7 +298,10 @@ impl TcpSession {
         };
         let span = u32::from(last - first) + 1;
         // Where the last search ended does not matter much: start anywhere, take the first that is free.
-        let start = (self.accepted.monotonic_us / 7 + self.accepted.client.0 as u64 * 31) as u32 % span;
+        let start = (self.accepted.monotonic_us / 7
+            + self.accepted.client.0 as u64 * 31
+            + u64::from(self.source_ports_tried)) as u32
+            % span;
         let mut failure = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
         for attempt in 0..span.min(SOURCE_PORT_ATTEMPTS) {
             let port = first + ((start + attempt) % span) as u16;
@@ -311,9 +321,25 @@ impl TcpSession {
         }
         if result < 0 {
             self.close_server(around.driver);
+            if let Some(server) = self.next_source_port(around, -result) {
+                return self.open_and_connect(around, server);
+            }
             return self.attempt_failed(around, Failure::from_errno(-result), true);
         }
         self.established(around)
+    }
+
+    /// A bound port may be some other connection's to the same server, which only connect() finds out: then the server
+    /// to try again with the next port, as long as the range has one.
+    fn next_source_port<D: Driver>(&mut self, around: &Surroundings<D>, errno: i32) -> Option<ServerId> {
+        let id = self.chosen.filter(|_| matches!(errno, libc::EADDRNOTAVAIL | libc::EADDRINUSE))?;
+        let server = around.config().server(id);
+        let backend = around.config().proxy(server.backend).backend.as_ref();
+        let source = server.source.as_ref().or(backend.and_then(|backend| backend.source.as_ref()))?;
+        let (first, last) = source.ports?;
+        self.source_ports_tried += 1;
+        let tried = u32::from(self.source_ports_tried);
+        (tried <= u32::from(last.saturating_sub(first)) && tried < SOURCE_PORT_ATTEMPTS).then_some(id)
     }
 
     fn established<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {

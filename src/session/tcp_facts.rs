@@ -59,6 +59,11 @@ impl TcpSession {
         due
     }
 
+    /// It is connected, and `option logasap` has its line written now instead of at the end.
+    pub fn is_logged_early(&self, config: &Config) -> bool {
+        !self.logged && self.connected_ms >= 0 && config.proxy(self.accepted.frontend).options.logasap
+    }
+
     /// HAProxy's idea of a session that went wrong: an error cause, a retry, a redispatch.
     pub fn went_wrong(&self) -> bool {
         let cause = self.termination.map_or(Cause::Normal, |termination| termination.cause);

@@ -39,7 +39,11 @@ impl fmt::Display for SocketAddress {
         match self {
             SocketAddress::Ip(address) => address.fmt(f),
             SocketAddress::Unix(path) => write!(f, "unix@{}", path.display()),
-            SocketAddress::Abstract(name) => write!(f, "abns@{}", String::from_utf8_lossy(name)),
+            SocketAddress::Abstract(name) => {
+                // Zeros may fill the address behind the name.
+                let length = name.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+                write!(f, "abns@{}", String::from_utf8_lossy(&name[..length]))
+            }
             SocketAddress::Unnamed => f.write_str("unix"),
         }
     }

@@ -56,6 +56,9 @@ impl<D: Driver> Worker<D> {
         let Some(tenant) = self.slots.get(key) else { return };
         let (deadline_us, finished) = match tenant {
             Tenant::Tcp(session) => {
+                if session.is_logged_early(&config) {
+                    session_log::write_tcp(&mut self.core, session);
+                }
                 session.deadline_is_set();
                 (session.deadline_us(&config), session.termination().is_some() && session.is_idle())
             }

@@ -76,7 +76,7 @@ impl Worker {
         match self.machine.assign_with(BACKEND, client, slot, keep, avoid) {
             Assignment::Server(lease) => self.held.push(lease),
             Assignment::Queued(ticket) => drop(self.waiting.insert(slot, ticket)),
-            Assignment::NoServer | Assignment::QueueFull => self.refused += 1,
+            Assignment::NoServer | Assignment::QueueFull(_) => self.refused += 1,
         }
     }
 

@@ -77,7 +77,7 @@ fn starts_with_a_descriptor_limit_of_4096(flavour: Flavour) {
     let _brokers = brokers();
     let proxy = start(flavour, Some(4096));
     let messages = proxy.messages();
-    let about: Vec<&str> = messages.lines().filter(|line| line.contains("4096")).collect();
+    let about: Vec<&str> = messages.lines().filter(|line| line.contains("FD limit (4096)")).collect();
     assert_eq!(about.len(), 1, "one line about the limit:\n{messages}");
     assert!(about[0].contains("maxconn"), "it names the effective maxconn: {}", about[0]);
     run(async {
