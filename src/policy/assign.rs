@@ -14,16 +14,15 @@ use crate::shared::mailbox::{Message, Waiter};
 use crate::shared::queue::Waiting;
 use crate::shared::schedule::{Candidate, Schedule, Table};
 use crate::shared::server::{RunState, ServerState, WEIGHT_SCALE};
-use crate::shared::{Shared, raise_maximum};
+use crate::shared::{Shared, ThreadShared, raise_maximum};
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 /// One connection's count at a server. Belongs to its worker's thread; dropping it gives the count back and serves
 /// the queues.
 pub struct Lease {
-    shared: Rc<Arc<Shared>>,
+    shared: ThreadShared,
     server: ServerId,
 }
 
@@ -46,7 +45,7 @@ impl std::fmt::Debug for Lease {
 }
 
 pub struct AssignRequest<'a> {
-    pub shared: &'a Rc<Arc<Shared>>,
+    pub shared: &'a ThreadShared,
     pub backend: ProxyId,
     /// For `balance source`. `None` (a unix client): takes turns instead.
     pub client_ip: Option<IpAddr>,
@@ -83,7 +82,7 @@ pub struct QueuePosition {
 
 /// A place in a queue. Dropping it leaves the queue.
 pub struct Ticket {
-    shared: Rc<Arc<Shared>>,
+    shared: ThreadShared,
     backend: ProxyId,
     /// `Some`: that server's own queue.
     server: Option<ServerId>,
@@ -135,11 +134,11 @@ impl std::fmt::Debug for Ticket {
 /// Counts a connection in its backend (`%bc`, scur and smax of BACKEND) from when it gets there to when it ends,
 /// queued or not.
 pub struct BackendEntry {
-    shared: Rc<Arc<Shared>>,
+    shared: ThreadShared,
     backend: ProxyId,
 }
 
-pub fn enter_backend(shared: &Rc<Arc<Shared>>, backend: ProxyId) -> BackendEntry {
+pub fn enter_backend(shared: &ThreadShared, backend: ProxyId) -> BackendEntry {
     let proxy = shared.proxy(backend);
     let connections = proxy.backend_connections.fetch_add(1, Ordering::Relaxed) + 1;
     raise_maximum(&proxy.backend_connections_max, connections);
@@ -202,7 +201,7 @@ pub fn assign(request: &AssignRequest) -> Assignment {
 }
 
 /// Gives back the count that came with a [`Message::QueueGrant`] whose waiter is gone.
-pub fn return_grant(shared: &Rc<Arc<Shared>>, server: ServerId) {
+pub fn return_grant(shared: &ThreadShared, server: ServerId) {
     give_back(shared, server);
 }
 

@@ -36,6 +36,11 @@ pub struct Shared {
     pub administration: Mutex<()>,
 }
 
+/// How one thread hands [`Shared`] around: leases are made and dropped for every connection, and the inner count is one
+/// that all threads would write.
+#[allow(clippy::redundant_allocation, reason = "the outer count is not atomic, the inner one is contended")]
+pub type ThreadShared = std::rc::Rc<Arc<Shared>>;
+
 /// Whole-process figures.
 #[derive(Default)]
 pub struct ProcessState {

@@ -4,8 +4,8 @@ use ringway::config::load::load_text;
 use ringway::config::model::{ProxyId, ServerId};
 use ringway::policy::assign::{self, AssignRequest, Assignment};
 use ringway::policy::balance;
-use ringway::shared::Shared;
 use ringway::shared::mailbox::Waiter;
+use ringway::shared::{Shared, ThreadShared};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub fn shared(text: &str, workers: usize) -> Arc<Shared> {
 
 /// A thread's view of it.
 pub struct Machine {
-    pub shared: Rc<Arc<Shared>>,
+    pub shared: ThreadShared,
     pub worker: u16,
 }
 
