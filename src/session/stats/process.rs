@@ -143,9 +143,14 @@ fn figures(snapshot: Snapshot, pid: u32, hostname: &str) -> Vec<Figure> {
     add(59, "BusyPolling", "MGP", 0u32.into(), "1 when workers never sleep");
     add(60, "FailedResolutions", "MGP", 0u32.into(), "failed name resolutions");
     add(61, "TotalBytesOut", "MGP", sum(|c| c.frontend_bytes_out.get()).into(), "bytes sent to clients");
+    add(64, "DebugCommandsIssued", "MGP", 0u32.into(), "debugging commands given");
+    add(65, "CumRecvLogs", "MCP", 0u32.into(), "log messages received for forwarding");
     add(66, "Build info", "POS", product::VERSION.into(), "version of the build");
     add(67, "Memmax_bytes", "CLP", 0u32.into(), "memory limit, 0 for none");
+    add(68, "PoolAlloc_bytes", "MGP", 0u64.into(), "memory in pools");
+    add(69, "PoolUsed_bytes", "MGP", 0u64.into(), "memory in pools in use");
     add(70, "Start_time_sec", "MDP", short(started_s).into(), "date of the start, seconds since 1970");
+    add(71, "Tainted", "SGP", "0".into(), "unsupported features in use");
     list
 }
 
