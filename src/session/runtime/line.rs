@@ -6,7 +6,7 @@ pub fn split(line: &str) -> Vec<Vec<String>> {
     let mut commands = vec![Vec::new()];
     let mut word: Option<String> = None;
     let mut characters = line.chars();
-    let mut end_word = |word: &mut Option<String>, commands: &mut Vec<Vec<String>>| {
+    let end_word = |word: &mut Option<String>, commands: &mut Vec<Vec<String>>| {
         if let (Some(word), Some(words)) = (word.take(), commands.last_mut()) {
             words.push(word);
         }

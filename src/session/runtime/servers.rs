@@ -2,6 +2,7 @@
 
 use super::{Answer, RuntimeSession, names};
 use crate::config::model::ServerId;
+use crate::policy::assign::serve_queues;
 use crate::policy::health::{AdminChange, set_admin};
 use crate::session::local_context::LocalContext;
 use crate::shared::mailbox::{Message, SessionKill};
@@ -100,11 +101,8 @@ pub fn set_maxconn(_: &mut RuntimeSession, words: &[&str], context: &mut LocalCo
     let Ok(limit) = limit.parse::<u32>() else {
         return Answer::error("maxconn string empty or preceded by garbage");
     };
-    let _held = context.shared.administration.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     context.shared.server(server).maxconn.store(limit, Relaxed);
-    for worker in &context.shared.workers {
-        worker.mailbox.send(Message::LimitLifted);
-    }
+    serve_queues(context.shared, server);
     Answer::Nothing
 }
 
