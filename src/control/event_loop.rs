@@ -102,6 +102,11 @@ impl<D: Driver> Control<D> {
         self.runtime.open_sessions()
     }
 
+    /// Bytes of runtime answers that wait for their readers.
+    pub fn runtime_unsent_bytes(&self) -> usize {
+        self.runtime.unsent_bytes()
+    }
+
     /// Waits once and handles what came.
     pub fn turn<S: Supervision + ?Sized>(
         &mut self,

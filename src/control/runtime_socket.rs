@@ -254,6 +254,11 @@ impl RuntimeSockets {
         }
     }
 
+    /// Bytes of answers that wait for their readers.
+    pub fn unsent_bytes(&self) -> usize {
+        self.sessions.iter().flatten().map(|session| session.connection.unsent_bytes()).sum()
+    }
+
     /// Sessions open now.
     pub fn open_sessions(&self) -> usize {
         self.open

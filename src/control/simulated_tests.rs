@@ -344,7 +344,7 @@ fn runtime_sessions_answer_a_client_that_half_closes_at_once() {
         let (config, at) = runtime_config(10);
         let mut world = World::new(config, seed, Faults::harmless(), Some(at.clone()));
         let client = world.network.connect_client(&at).unwrap();
-        client.send(b"show version; show stat\nshow info\n");
+        client.send(b"show version; show stat; show info\n");
         client.shutdown_write();
         let mut answer = Vec::new();
         for step in 1..100 {
@@ -355,7 +355,36 @@ fn runtime_sessions_answer_a_client_that_half_closes_at_once() {
         }
         assert_eq!(client.receive(), PeerRead::End, "seed {seed}");
         let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.contains("# pxname,svname") && answer.contains("\nNbproc:"), "seed {seed}: {answer}");
         assert_eq!(world.control.runtime_sessions(), 0, "seed {seed}");
         assert_eq!(world.control.driver().buffers_held(), 0, "seed {seed}");
     }
+}
+
+/// A client that asks for much and reads little: the loop neither spins nor piles answers up, and all of it arrives.
+#[test]
+fn a_slow_reader_of_big_answers_gets_them_all() {
+    let mut config = Config::default();
+    let servers = (0..300).map(|number| checked(number, |_| {})).collect();
+    add(&mut config, proxy("b", false), servers);
+    let (settings, at) = runtime_config(10);
+    config.global = settings.global;
+    let mut world = World::new(config, 11, Faults::harmless(), Some(at.clone()));
+    let client = world.network.connect_client(&at).unwrap();
+    const QUESTIONS: usize = 40;
+    client.send(format!("prompt\n{}", "show stat\n".repeat(QUESTIONS)).as_bytes());
+    client.shutdown_write();
+    let mut answer = Vec::new();
+    for step in 1..2000 {
+        world.until(step * 1000);
+        assert!(world.control.runtime_unsent_bytes() < 1024 * 1024, "answers pile up");
+        match client.receive_at_most(8000) {
+            PeerRead::Bytes(bytes) => answer.extend(bytes),
+            PeerRead::End => break,
+            _ => {}
+        }
+    }
+    let headers = memchr::memmem::find_iter(&answer, b"# pxname").count();
+    assert_eq!(headers, QUESTIONS);
+    assert_eq!(world.control.driver().buffers_held(), 0);
 }
