@@ -91,7 +91,6 @@ impl Change<'_> {
         let state = self.shared.server(id);
         if let Some(check) = &self.shared.config.server(id).check
             && state.check_enabled.load(Ordering::Relaxed)
-            && state.admin_state() & admin::MAINT == 0
         {
             let health = if to == RunState::Stopped { 0 } else { counter::full(check.rise, check.fall) };
             state.health.store(health, Ordering::Relaxed);

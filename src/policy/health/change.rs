@@ -376,10 +376,7 @@ impl<'a> Change<'a> {
         state.run_state.store(next as u8, Ordering::Relaxed);
         let warming = next == RunState::Starting;
         state.slowstart_since_us.store(if warming { self.now_us.max(1) } else { 0 }, Ordering::Relaxed);
-        // The end of slow start is no change between up and down.
-        if before != RunState::Starting || next != RunState::Running {
-            self.touch_last_change(id);
-        }
+        self.touch_last_change(id);
     }
 
     /// Stores and returns the effective weight for the present state.

@@ -281,7 +281,7 @@ fn slow_start_begins_after_a_failure_only_and_ends_with_a_line() {
     let up = "Server b/s is UP. 1 active and 0 backup servers online. 0 sessions requeued, 0 total in queue.";
     let (logs, more) = slowstart_tick(&shared, 6_000_000);
     assert_eq!((lines(logs), more, weight()), (vec![said(NOTICE, up)], false, 160));
-    assert_eq!(shared.server(id).last_change_us.load(Ordering::Relaxed), 2_000_000);
+    assert_eq!(shared.server(id).last_change_us.load(Ordering::Relaxed), 6_000_000);
 }
 
 fn observed(on_error: OnError) -> (Arc<Shared>, ServerId, Vec<StateLog>) {

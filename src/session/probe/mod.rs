@@ -277,7 +277,7 @@ impl Probe {
         let text = match (last.and_then(|last| last.on_success.as_deref()), self.script.kind) {
             (Some(text), _) => text,
             // The bare option has nothing to say beyond the status.
-            (None, Kind::Tcp) if !(self.script.implicit_connect && !talked) => "(tcp-check)",
+            (None, Kind::Tcp) if talked || !self.script.implicit_connect => "(tcp-check)",
             (None, Kind::Plain | Kind::Tcp | Kind::Http) => "",
         };
         let code = match http::parse(&self.received, self.end_of_input) {
