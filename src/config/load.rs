@@ -16,6 +16,7 @@ use super::{
     preprocess, resolve, section_balance, section_bind, section_checks, section_global, section_log, section_options,
     section_proxy, section_server, section_stats, section_timeouts,
 };
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// What to load, and what the command line says about it.
@@ -103,10 +104,14 @@ fn load_sources(
 
 /// Gives messages that were found after parsing the line they are about, with the caret under its first word.
 fn show_lines(sources: &[Source], diagnostics: &mut Diagnostics) {
+    // Split once: a file can have a warning for each of its many lines.
+    let mut files: HashMap<String, Vec<&[u8]>> = HashMap::new();
     for message in diagnostics.messages.iter_mut().filter(|message| message.excerpt.is_none()) {
         let Some(location) = message.location.as_ref().filter(|location| location.line > 0) else { continue };
         let Some(source) = sources.iter().find(|source| *source.name == *location.file) else { continue };
-        let raw = source.bytes.split(|byte| *byte == b'\n').nth(location.line as usize - 1).unwrap_or_default();
+        let lines =
+            files.entry(location.file.clone()).or_insert_with(|| source.bytes.split(|byte| *byte == b'\n').collect());
+        let raw = lines.get(location.line as usize - 1).copied().unwrap_or_default();
         let raw = String::from_utf8_lossy(raw).trim_end().to_owned();
         let column = raw.chars().take_while(|character| character.is_whitespace()).count() as u32 + 1;
         message.excerpt = Some((raw, column));

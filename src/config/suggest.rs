@@ -12,7 +12,7 @@ pub fn word<'k>(words: &[&str], index: usize, keywords: impl Iterator<Item = &'k
     nearest(written, candidates)
 }
 
-/// The candidate with the fewest edits (insertion, deletion, substitution, transposition) from `written`, if at most
+/// The candidate with the fewest edits (insertion, deletion, substitution, transposition of neighbours) from `written`, if at most
 /// a third of the word is wrong.
 pub fn nearest<'k>(written: &str, candidates: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let length = written.chars().count();
@@ -25,7 +25,7 @@ pub fn nearest<'k>(written: &str, candidates: impl Iterator<Item = &'k str>) -> 
     candidates
         // No number of edits within the limit makes up for a greater difference, and this is much cheaper.
         .filter(|candidate| candidate.len().abs_diff(length) <= limit)
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, candidate), candidate))
+        .map(|candidate| (strsim::osa_distance(&lower, candidate), candidate))
         .filter(|(edits, _)| *edits <= limit)
         .min_by_key(|(edits, candidate)| (*edits, *candidate))
         .map(|(_, candidate)| candidate)
