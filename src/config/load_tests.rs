@@ -391,3 +391,55 @@ fn one_address_belongs_to_one_frontend() {
                  frontend b\n bind *:80 process 2\n timeout client 1s\n";
     assert!(config(apart).listeners.len() == 2, "workers apart may share an address");
 }
+
+/// Generated files are large: nothing may look at all proxies for each proxy, or at the whole table for each word.
+#[test]
+fn a_thousand_proxies_of_ten_servers_load_in_seconds() {
+    let mut text = String::from("defaults\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n");
+    for number in 1..=1000 {
+        text.push_str(&format!("frontend f{number}\n bind :{number}\n default_backend b{number}\nbackend b{number}\n"));
+        for server in 1..=10 {
+            text.push_str(&format!(" server s{server} 10.0.0.{server}:{number} check inter 5s weight 3\n"));
+        }
+    }
+    let start = std::time::Instant::now();
+    assert_eq!(config(&text).servers.len(), 10_000);
+    // An unoptimised build on a busy machine; the optimised one takes well under a second.
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+/// Problems that only show once everything is read, each with the line it is about.
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let proxy = "listen l\n bind :1\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n";
+    for (lines, start, line) in [
+        (" mode http\n server a 10.0.0.1:1\n", "listen 'l' forwards HTTP to server 'a'", 7),
+        (" server a 10.0.0.1 check\n", "'server l/a' : server 'a' has neither service port nor check port.", 6),
+        (" server a 10.0.0.1:1 track b\n", "'server l/a' : unable to find required server 'b' for tracking.", 6),
+        (" server a 10.0.0.1:1 track x/b\n", "'server l/a' : unable to find required proxy 'x' for tracking.", 6),
+        (" server a 10.0.0.1:1 track b\n server b 10.0.0.1:2\n", "'server l/a' : unable to use l/b for tracking", 6),
+        (" server a 10.0.0.1:1 track b\n server b 10.0.0.1:2 track a\n", "'server l/a' : the chain of 'track'", 6),
+        (" server a 10.0.0.1:1 check track b\n", "'server l/a' : unable to enable checks and tracking", 6),
+        (" server a 10.0.0.1:1 check observe layer7\n", "'server l/a' : 'observe layer7' can only be used", 6),
+        (" server a 10.0.0.1:1 id 4\n server b 10.0.0.1:1 id 4\n", "'server l/b' : the id 4 is already that of", 7),
+        (" bind :2 id 4\n bind :3 id 4\n", "listen 'l': 'id' : custom id 4 already used at t.cfg:6.", 7),
+        (" default_backend l\n", "Proxy 'l': loop detected for default_backend: 'l'.", 6),
+        (" bind-process 3\n", "listen 'l': this 'bind' names processes or threads that do not exist", 2),
+        (" id 4\nbackend b\n id 4\n", "backend 'b' reuses the id 4 of listen 'l' declared at t.cfg:1.", 7),
+    ] {
+        let loaded = loaded(&format!("{proxy}{lines}"));
+        let found = loaded.diagnostics.messages.iter().find(|message| message.severity == Severity::Alert);
+        let message = found.unwrap_or_else(|| panic!("{lines:?} is not refused"));
+        assert!(message.text.starts_with(start), "{lines:?}: {}", message.text);
+        assert_eq!(message.location.as_ref().map(|location| location.line), Some(line), "{lines:?}");
+        assert!(message.excerpt.is_some(), "{lines:?}");
+    }
+}
+
+#[test]
+fn http_is_answered_but_not_forwarded_yet() {
+    assert!(loaded("frontend f\n mode http\n bind :1\n timeout client 1s\n stats enable\n").config.is_some());
+    assert!(loaded("listen f\n mode health\n bind :1\n").config.is_some());
+    let forwards = loaded("frontend f\n mode http\n bind :1\n timeout client 1s\n default_backend b\nbackend b\n");
+    assert!(texts(&forwards, Severity::Alert)[0].contains("write 'mode tcp' in it meanwhile"));
+}

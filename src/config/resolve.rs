@@ -178,19 +178,21 @@ fn keepalive(settings: &ProxySettings, times: KeepaliveSettings, option: &'stati
 /// `fullconn` without the keyword: a tenth of the maxconns of the frontends that lead to the backend, rounded up, at
 /// least 1 (configuration.txt section 4.2 "fullconn"; measured on 2.6). Stays open while the global maxconn is.
 fn set_fullconn(config: &mut Config) {
-    for id in config.proxy_ids() {
-        let mut total: Option<u64> = Some(0);
-        for source in config.proxy_ids() {
-            let Some(frontend) = &config.proxy(source).frontend else { continue };
-            if source == id || frontend.default_backend == Some(id) {
-                total = total.zip(frontend.maxconn).map(|(total, maxconn)| total + u64::from(maxconn));
+    let mut totals: Vec<Option<u64>> = vec![Some(0); config.proxies.len()];
+    for (proxy, id) in config.proxies.iter().zip(config.proxy_ids()) {
+        let Some(frontend) = &proxy.frontend else { continue };
+        // A `listen` leads to its own servers, too.
+        let other = frontend.default_backend.filter(|target| *target != id);
+        for target in [Some(id), other].into_iter().flatten() {
+            if let Some(total) = totals.get_mut(target.index()) {
+                *total = total.zip(frontend.maxconn).map(|(total, maxconn)| total + u64::from(maxconn));
             }
         }
-        let Some(total) = total else { continue };
-        let Some(backend) = config.proxies.get_mut(id.index()).and_then(|proxy| proxy.backend.as_mut()) else {
-            continue;
-        };
-        let tenth = u32::try_from(total.div_ceil(10)).unwrap_or(u32::MAX).max(1);
-        backend.fullconn.get_or_insert(tenth);
+    }
+    for (proxy, total) in config.proxies.iter_mut().zip(totals) {
+        if let (Some(backend), Some(total)) = (&mut proxy.backend, total) {
+            let tenth = u32::try_from(total.div_ceil(10)).unwrap_or(u32::MAX).max(1);
+            backend.fullconn.get_or_insert(tenth);
+        }
     }
 }

@@ -4,10 +4,12 @@ use super::diagnostics::{Diagnostics, Severity};
 use super::model::*;
 use super::resolve_listeners::check_duplicates;
 use super::written::*;
+use std::collections::HashSet;
 
 /// Checks the whole; writes into `diagnostics`.
 pub fn check(written: &Written, config: &Config, diagnostics: &mut Diagnostics) {
     check_duplicates(config, diagnostics);
+    let used = used_proxies(config);
     for (proxy, id) in written.proxies.iter().zip(config.proxy_ids()) {
         if proxy.settings.disabled {
             continue;
@@ -18,7 +20,7 @@ pub fn check(written: &Written, config: &Config, diagnostics: &mut Diagnostics) 
         modes(proxy, config.proxy(id), config, diagnostics);
         ignored_rules(proxy, diagnostics);
         ignored_cookies(proxy, diagnostics);
-        unused_backend(proxy, id, config, diagnostics);
+        unused_backend(proxy, id, &used, diagnostics);
         log_without_global(proxy, written, diagnostics);
     }
 }
@@ -125,19 +127,19 @@ fn ignored_rules(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// A backend that no frontend leads to only costs checks.
-fn unused_backend(proxy: &WrittenProxy, id: ProxyId, config: &Config, diagnostics: &mut Diagnostics) {
-    if proxy.kind != SectionKind::Backend {
-        return;
-    }
-    let leads_here =
-        |other: &Proxy| other.frontend.as_ref().is_some_and(|frontend| frontend.default_backend == Some(id));
-    // Tracked servers are used by whoever tracks them.
-    let tracked = config
-        .servers
-        .iter()
-        .any(|server| server.backend != id && server.track.is_some_and(|target| config.server(target).backend == id));
-    if !tracked && !config.proxies.iter().any(leads_here) {
+/// The proxies that a frontend leads to, or whose servers others track.
+fn used_proxies(config: &Config) -> HashSet<ProxyId> {
+    let led_to = config.proxies.iter().filter_map(|proxy| proxy.frontend.as_ref()?.default_backend);
+    let tracked = config.servers.iter().filter_map(|server| {
+        let backend = config.server(server.track?).backend;
+        (backend != server.backend).then_some(backend)
+    });
+    led_to.chain(tracked).collect()
+}
+
+/// A backend that nothing leads to only costs checks.
+fn unused_backend(proxy: &WrittenProxy, id: ProxyId, used: &HashSet<ProxyId>, diagnostics: &mut Diagnostics) {
+    if proxy.kind == SectionKind::Backend && !used.contains(&id) {
         warn(proxy, format!("backend '{}' is used by no frontend.", proxy.name), diagnostics);
     }
 }
