@@ -16,6 +16,7 @@ use crate::proto::http1::response::{self, error_page};
 use exchange::{Answer, Request};
 use record::RequestClock;
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Where the connection stands; tells the caller which timeout applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum HttpPhase {
     Idle,
     /// A request head has begun: `timeout http-request`.
     Head,
-    /// A request body is awaited: `timeout client`.
+    /// A request body is awaited: `timeout http-request`, too.
     Body,
 }
 
@@ -111,7 +112,12 @@ impl LocalHttp {
 
     /// The timeout of the present [`HttpPhase`] has expired: 408 when a request was due.
     pub fn timed_out(&mut self, context: &mut LocalContext, output: &mut Vec<u8>) -> Verdict {
-        if self.phase() != HttpPhase::Idle || self.requests == 0 {
+        if let State::Body { request, .. } = std::mem::replace(&mut self.state, State::Head) {
+            if let Some(counters) = context.counters().proxies.get(self.frontend.index()) {
+                counters.frontend_request_errors.increment();
+            }
+            self.finish(&request.closing(), Answer::error(408, exchange::AnsweredBy::Stats), context, output);
+        } else if self.phase() != HttpPhase::Idle || self.requests == 0 {
             self.start_clock(context);
             render_error(408, output);
             self.refuse(408, *b"cR", context);
@@ -208,18 +214,32 @@ impl LocalHttp {
         context: &mut LocalContext,
         output: &mut Vec<u8>,
     ) -> Verdict {
-        let before = output.len();
         let answer = request.answer(self.frontend, body, context);
-        let keep_alive = answer.render(&request, output);
-        self.count_answer(&answer, context);
+        self.finish(&request, answer, context, output)
+    }
+
+    fn finish(&mut self, request: &Request, answer: Answer, context: &LocalContext, output: &mut Vec<u8>) -> Verdict {
+        let before = output.len();
+        let keep_alive = answer.render(request, output);
         let clock = self.clock.take().unwrap_or_else(|| RequestClock::start(context.now_us, context.wall_us));
-        self.records.push_back(clock.finish(&request, &answer, output.len() - before, context.now_us));
+        let record = clock.finish(request, &answer, output.len() - before, context.now_us);
+        self.count_answer(&answer, &record, context);
+        self.records.push_back(record);
         self.requests += 1;
         if keep_alive { Verdict::Continue } else { Verdict::CloseAfterOutput }
     }
 
-    fn count_answer(&self, answer: &Answer, context: &LocalContext) {
+    /// As HAProxy books an answer of its own: bytes on both halves, the rest on the frontend, but a missing server on
+    /// the backend. Requests that could not be read book no bytes.
+    fn count_answer(&self, answer: &Answer, record: &HttpRecord, context: &LocalContext) {
         let Some(counters) = context.counters().proxies.get(self.frontend.index()) else { return };
+        counters.frontend_bytes_in.add(record.request_bytes);
+        counters.frontend_bytes_out.add(record.response_bytes);
+        if context.shared.config.proxy(self.frontend).backend.is_some() {
+            counters.backend_bytes_in.add(record.request_bytes);
+            counters.backend_bytes_out.add(record.response_bytes);
+            context.shared.proxy(self.frontend).last_session_wall_s.store(context.wall_us / 1_000_000, Relaxed);
+        }
         self.count_request(context);
         record::count_frontend_status(counters, answer.status);
         match answer.by {

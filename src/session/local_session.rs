@@ -255,8 +255,10 @@ impl LocalSession {
             Some(HttpPhase::Idle) => {
                 (self.active_us, timeouts.http_keep_alive.or(timeouts.http_request).or(timeouts.client))
             }
-            Some(HttpPhase::Head) => (self.request_since_us, timeouts.http_request.or(timeouts.client)),
-            Some(HttpPhase::Body) | None => (self.active_us, timeouts.client),
+            Some(HttpPhase::Head | HttpPhase::Body) => {
+                (self.request_since_us, timeouts.http_request.or(timeouts.client))
+            }
+            None => (self.active_us, timeouts.client),
         };
         timeout.map(|timeout| since_us.saturating_add(timeout.as_micros() as u64))
     }
@@ -282,7 +284,13 @@ impl LocalSession {
 
     /// One per answered request.
     pub fn take_record(&mut self) -> Option<HttpRecord> {
-        self.http.as_mut().and_then(|http| http.take_record())
+        let mut record = self.http.as_mut().and_then(|http| http.take_record())?;
+        if record.is_null {
+            // Nothing ever came: the wait counts from the accept, which the machine does not see.
+            record.active_ms += (record.started_us.saturating_sub(self.accepted.monotonic_us) / 1000) as i64;
+            (record.started_us, record.started_wall_us) = (self.accepted.monotonic_us, self.accepted.wall_us);
+        }
+        Some(record)
     }
 
     /// Between two requests, with nothing to say: may be closed when the process drains.

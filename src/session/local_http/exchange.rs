@@ -218,7 +218,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn error(status: u16, by: AnsweredBy) -> Answer {
+    pub fn error(status: u16, by: AnsweredBy) -> Answer {
         Answer {
             status,
             by,

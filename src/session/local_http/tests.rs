@@ -279,6 +279,16 @@ fn continue_is_sent_only_for_a_form_that_will_be_read() {
     assert_eq!(client.send(&head), "HTTP/1.1 100 Continue\r\n\r\n");
     assert_eq!(client.http.phase(), HttpPhase::Body);
     assert_eq!(status(&client.send("a=b")), "303");
+    client.records();
+    client.send(&head);
+    let mut output = Vec::new();
+    assert_eq!(client.with(|http, context| http.timed_out(context, &mut output)), Verdict::CloseAfterOutput);
+    assert!(output.starts_with(b"HTTP/1.1 408 "));
+    let record = client.http.take_record().unwrap();
+    assert_eq!((record.method.as_str(), record.status, record.termination), ("POST", 408, *b"LR"));
+    let counters = &client.shared.workers[1].proxies[1];
+    assert_eq!(counters.frontend_bytes_in.get(), head.len() as u64 * 2 + 3);
+    let mut client = Client::of("stats");
     let answer = client.send(&head.replace(USER, ""));
     assert_eq!((status(&answer), client.last), ("401", Verdict::CloseAfterOutput));
 }

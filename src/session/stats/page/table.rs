@@ -63,7 +63,12 @@ pub fn write_head(with_checkboxes: bool, output: &mut String) {
     output.push_str("</tr>\n<tr>");
     for (_, columns) in GROUPS {
         for (index, (name, meaning)) in columns.iter().enumerate() {
-            let class = if index == 0 { " class=\"first\"" } else { "" };
+            let class = match (index, *name) {
+                (_, "Status") => " class=\"first text\"",
+                (_, "LastChk") => " class=\"text\"",
+                (0, _) => " class=\"first\"",
+                _ => "",
+            };
             let _ = write!(output, "<th{class} title=\"{meaning}\">{name}</th>");
         }
     }
