@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::pipes::PipeCounts;
 pub use crate::sys::address::SocketAddress;
 pub use crate::sys::socket_option::SocketOption;
 
@@ -142,17 +143,21 @@ pub trait Driver {
     fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize, more: bool) -> io::Result<usize>;
     /// How many bytes an empty pipe of the pool can hold.
     fn pipe_capacity_bytes(&self) -> usize;
+    /// For `show info`: pipes in use, kept free, and the bound.
+    fn pipe_counts(&self) -> PipeCounts;
+    /// Buffers that callers hold: what a leak shows in.
+    fn buffers_held(&self) -> usize;
 
     /// The waker writes from other threads, whose descriptor tables are not this thread's (each worker has called
     /// `unshare(CLONE_FILES)`): its eventfd has to be opened by the control thread *before* the worker unshares and handed
     /// to the backend's constructor, so that its number means the same eventfd in every table. A backend never closes it.
     ///
-    /// Makes an eventfd-like waker for this driver's thread; other threads call [`Waker::wake`], and `wait` then
-    /// delivers one completion under `token` (any number of wakes may fold into one; `more == true`).
+    /// Makes a waker for this driver's thread, on [`super::DriverSettings::wake`]; other threads call [`Waker::wake`], and
+    /// `wait` then delivers one completion under `token` (any number of wakes may fold into one; `more == true`).
     fn waker(&mut self, token: Token) -> io::Result<Waker>;
 
-    /// Submits what is queued, waits until something completes or `timeout_us` is over (`None`: for ever; `Some(0)`:
-    /// does not wait), and appends what completed. Refreshes `now`.
+    /// Submits what is queued, waits until something completes or `timeout_us` from [`Driver::now`] is over (`None`: for
+    /// ever; `Some(0)`: does not wait), and appends what completed. Refreshes `now`.
     fn wait(&mut self, timeout_us: Option<u64>, completions: &mut Vec<Completion>) -> io::Result<()>;
 }
 

@@ -145,15 +145,6 @@ impl EpollDriver {
         Ok(driver)
     }
 
-    pub fn pipe_counts(&self) -> PipeCounts {
-        self.pipes.counts()
-    }
-
-    /// Buffers that callers hold.
-    pub fn buffers_held(&self) -> usize {
-        self.buffers.held()
-    }
-
     fn state(&mut self, socket: i32) -> Option<&mut State> {
         let index = usize::try_from(socket).ok()?;
         if index >= self.states.len() {
@@ -545,6 +536,14 @@ impl Driver for EpollDriver {
 
     fn pipe_capacity_bytes(&self) -> usize {
         self.pipes.capacity_bytes()
+    }
+
+    fn pipe_counts(&self) -> PipeCounts {
+        self.pipes.counts()
+    }
+
+    fn buffers_held(&self) -> usize {
+        self.buffers.held()
     }
 
     fn waker(&mut self, token: Token) -> io::Result<Waker> {

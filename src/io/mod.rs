@@ -9,7 +9,7 @@ mod buffers;
 mod contract;
 pub mod driver;
 pub mod epoll;
-pub mod pipes;
+mod pipes;
 pub mod settings;
 pub mod sim;
 mod trim;
@@ -20,6 +20,7 @@ pub use driver::{
     BufferClass, BufferId, Completion, Driver, DriverKind, Moment, PipeId, Socket, SocketAddress, SocketOption, Token,
     Waker,
 };
+pub use pipes::PipeCounts;
 pub use settings::{DriverSettings, WakeEvent};
 
 use std::sync::Arc;

@@ -45,6 +45,12 @@ fn user_data_of_accept(listener: i32) -> u64 {
     own(KIND_ACCEPT, u64::from(listener as u32))
 }
 
+/// Whether turn `turn` is not before `other`; turns wrap. A receive armed half the turns ago may be taken for a new one,
+/// which costs one needless look at it.
+fn is_since(turn: u16, other: u16) -> bool {
+    turn.wrapping_sub(other) < 1 << 15
+}
+
 /// The streaming operation (receive or accept) of one socket; indexed by descriptor. 16 bytes, since it is all that the
 /// driver keeps of a connection.
 #[derive(Clone, Copy)]
@@ -77,8 +83,9 @@ const NO_STREAM: Stream = Stream {
     armed_turn: 0,
 };
 
-/// In so many turns after its arming a receive may still be served by what the arming itself found.
-const ARMING_TURNS: u16 = 4;
+/// The kernel does about twenty pieces of deferred work per call and leaves the rest to the next one. After a call with
+/// fewer completions than this nothing is left, in particular of what arming receives found.
+const COMPLETIONS_OF_A_FULL_CALL: usize = 8;
 
 struct WakeState {
     event: WakeEvent,
@@ -104,6 +111,8 @@ pub struct UringDriver {
     multishot: bool,
     /// Counts the calls of the kernel; wraps.
     turn: u16,
+    /// Receives armed before this turn have done with what their arming found.
+    settled_turn: u16,
 }
 
 /// Whether this process can use io_uring as this driver needs it; if not, why, for the line logged at start.
@@ -149,6 +158,7 @@ impl UringDriver {
             trim: TrimClock::default(),
             multishot: true,
             turn: 0,
+            settled_turn: 0,
         };
         driver.refresh_now();
         driver.prove()?;
@@ -210,15 +220,6 @@ impl UringDriver {
         self.multishot
     }
 
-    pub fn pipe_counts(&self) -> PipeCounts {
-        self.pipes.counts()
-    }
-
-    /// Buffers that callers hold.
-    pub fn buffers_held(&self) -> usize {
-        self.buffers.held()
-    }
-
     fn stream(&mut self, socket: i32) -> Option<&mut Stream> {
         let index = usize::try_from(socket).ok()?;
         if index >= self.streams.len() {
@@ -267,14 +268,12 @@ impl UringDriver {
                 } else if !arrived.more() {
                     // Ended for the kernel's reasons (completion queue full, or not a multishot), not the stream's.
                     self.arm_receive(socket, class);
-                } else if stream.fresh {
+                } else if std::mem::take(&mut stream.fresh) && is_since(stream.armed_turn, self.settled_turn) {
                     if arrived.socket_nonempty() {
                         // The kernel is still at what the arming found.
-                        if self.turn.wrapping_sub(stream.armed_turn) <= ARMING_TURNS {
-                            stream.armed_turn = self.turn;
-                        }
-                    } else {
-                        stream.fresh = false;
+                        stream.fresh = true;
+                        stream.armed_turn = self.turn;
+                    } else if !stream.cancelled {
                         self.look_for_end(socket);
                     }
                 }
@@ -313,9 +312,6 @@ impl UringDriver {
     /// found, the driver looks for the end itself, and arms anew where there is one.
     fn look_for_end(&mut self, socket: i32) {
         let Some(stream) = self.streams.get_mut(socket as usize) else { return };
-        if self.turn.wrapping_sub(stream.armed_turn) > ARMING_TURNS || stream.cancelled {
-            return;
-        }
         let ends = libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR;
         if socket::poll_now(socket, libc::POLLRDHUP).is_ok_and(|events| events & ends != 0) {
             stream.renewing = true;
@@ -547,6 +543,14 @@ impl Driver for UringDriver {
         self.pipes.capacity_bytes()
     }
 
+    fn pipe_counts(&self) -> PipeCounts {
+        self.pipes.counts()
+    }
+
+    fn buffers_held(&self) -> usize {
+        self.buffers.held()
+    }
+
     fn waker(&mut self, token: Token) -> io::Result<Waker> {
         let event = match &self.wake_event {
             Some(event) => event.clone(),
@@ -576,8 +580,12 @@ impl Driver for UringDriver {
             let now = self.refresh_now();
             let mut arrived = std::mem::take(&mut self.arrived);
             self.ring.completions(&mut arrived);
+            let arrived_count = arrived.len();
             for completion in arrived.drain(..) {
                 self.handle(completion, completions);
+            }
+            if arrived_count < COMPLETIONS_OF_A_FULL_CALL {
+                self.settled_turn = self.turn;
             }
             self.arrived = arrived;
             // Completions of the driver's own (a receive out of buffers, a cancel that came late) are no answer.

@@ -11,6 +11,7 @@ use crate::io::driver::{
     BufferClass, BufferId, Completion, Driver, DriverKind, Moment, PipeId, Socket, SocketAddress, SocketOption, Token,
     Waker,
 };
+use crate::io::pipes::PipeCounts;
 use crate::io::settings::DriverSettings;
 
 /// Virtual time starts at this date: 2026-01-01.
@@ -85,11 +86,6 @@ impl SimDriver {
     /// Sockets that the driver's user has not closed, listeners not counted: 0 when nothing leaked.
     pub fn sockets_open(&self) -> usize {
         self.streams.iter().filter(|(number, _)| !self.network.state().listeners.contains_key(number)).count()
-    }
-
-    /// Buffers that callers hold.
-    pub fn buffers_held(&self) -> usize {
-        self.buffers.held()
     }
 
     pub fn pipes_held(&self) -> usize {
@@ -510,6 +506,14 @@ impl Driver for SimDriver {
 
     fn pipe_capacity_bytes(&self) -> usize {
         self.pipe_bytes
+    }
+
+    fn pipe_counts(&self) -> PipeCounts {
+        PipeCounts { used: self.pipes_held() as u32, free: 0, pipes_max: self.pipes_max as u32 }
+    }
+
+    fn buffers_held(&self) -> usize {
+        self.buffers.held()
     }
 
     fn waker(&mut self, token: Token) -> io::Result<Waker> {

@@ -10,19 +10,28 @@ const RECEIVE: u64 = 1 << 32;
 const SEND: u64 = 2 << 32;
 const POLL: u64 = 3 << 32;
 
+#[derive(Default)]
+struct Connection {
+    /// To be sent, first to last: buffer, offset, length.
+    waiting: Vec<(BufferId, u32, u32)>,
+    /// A send or a poll is armed.
+    busy: bool,
+    /// The client has ended.
+    ended: bool,
+}
+
 /// A server that sends back what it receives, one buffer at a time.
 struct Echo {
     driver: SimDriver,
     listener: Socket,
-    /// Per socket: what is to be sent, first to last; whether something is on its way; whether the client has ended.
-    connections: BTreeMap<i32, (Vec<(BufferId, u32, u32)>, bool, bool)>,
+    connections: BTreeMap<i32, Connection>,
     trace: Vec<(Completion, u64)>,
     resumed: usize,
 }
 
 impl Echo {
     fn pump(&mut self, socket: i32) {
-        let Some((waiting, busy, ended)) = self.connections.get_mut(&socket) else { return };
+        let Some(Connection { waiting, busy, ended }) = self.connections.get_mut(&socket) else { return };
         if *busy {
             return;
         }
@@ -50,7 +59,9 @@ impl Echo {
             }
             return;
         }
-        let Some((waiting, busy, ended)) = self.connections.get_mut(&socket) else { panic!("{completion:?}") };
+        let Some(Connection { waiting, busy, ended }) = self.connections.get_mut(&socket) else {
+            panic!("{completion:?}")
+        };
         match completion.token.0 & !0xffff_ffff {
             RECEIVE if completion.result > 0 => waiting.push((completion.buffer, 0, completion.result as u32)),
             RECEIVE => {
