@@ -88,6 +88,11 @@ impl SimDriver {
         self.streams.iter().filter(|(number, _)| !self.network.state().listeners.contains_key(number)).count()
     }
 
+    /// Buffers that callers hold, without the trait in scope.
+    pub fn buffers_held(&self) -> usize {
+        self.buffers.held()
+    }
+
     pub fn pipes_held(&self) -> usize {
         self.pipes.iter().flatten().count()
     }
