@@ -92,6 +92,7 @@ pub fn test_all() -> Vec<(&'static str, u32, Result<(), String>)> {
 }
 
 /// A driver of one kind or the other.
+#[expect(clippy::large_enum_variant, reason = "made once a thread and taken apart at once")]
 pub enum Built {
     IoUring(UringDriver),
     Epoll(EpollDriver),

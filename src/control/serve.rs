@@ -51,6 +51,7 @@ pub fn serve(options: &CommandLine, mut config: Config) -> Result<i32, Refusal> 
     }
     config.global.maxconn = Some(settled.plan.maxconn);
 
+    raise_locked_memory();
     let wanted = engine::wanted(std::env::var_os("RINGWAY_ENGINE").as_deref(), config.global.engine);
     let privileges = Privileges::look_up(&config.global).map_err(|errors| {
         for error in errors {
@@ -85,6 +86,14 @@ pub fn serve(options: &CommandLine, mut config: Config) -> Result<i32, Refusal> 
     let serving =
         Serving { options, main_function: &main_function, config: Arc::new(config), settled, chosen, workers };
     serving.start(privileges, manager, parent)
+}
+
+/// Kernels before 5.12 charge rings to RLIMIT_MEMLOCK: takes what may be had of it. Too little makes io_uring
+/// unavailable, which is said then.
+fn raise_locked_memory() {
+    if let Ok(limit) = sys::limits::locked_memory() {
+        let _ = sys::limits::set_locked_memory(sys::limits::Limit { soft: limit.hard, hard: limit.hard });
+    }
 }
 
 /// What is known when the first socket is to be opened.
@@ -287,11 +296,10 @@ impl Serving<'_> {
         let (plan, count) = (&self.settled.plan, workers.count());
         let plural = if count == 1 { "" } else { "s" };
         messages::notice(&format!(
-            "{}: {count} {} worker{plural}, maxconn {}, {} descriptors a worker.",
+            "{}: {count} {} worker{plural}, maxconn {}.",
             version::OWN_NAME,
             self.chosen.engine.name(),
             plan.maxconn,
-            self.settled.soft,
         ));
     }
 

@@ -338,3 +338,7 @@ impl Supervision for Supervisor {
         restarts.chain(self.stop.deadline_us()).chain(self.close_by_us).min()
     }
 }
+
+#[cfg(test)]
+#[path = "supervisor_tests.rs"]
+mod tests;

@@ -70,6 +70,19 @@ pub fn build_report() -> String {
     let _ = writeln!(report, "Built with multi-threading support (one worker per CPU, default={cpus}).");
     let _ = writeln!(report, "Built with transparent proxy support using: IP_TRANSPARENT IPV6_TRANSPARENT");
     let _ = writeln!(report, "Built without TLS, Lua, compression, tracing and the Prometheus exporter.");
+    report.push_str(&engines());
+    let _ = writeln!(report, "\nAvailable multiplexer protocols :");
+    let _ = writeln!(report, "(protocols marked as <default> cannot be specified using 'proto' keyword)");
+    let _ = writeln!(report, "  <default> : mode=TCP   side=FE|BE  mux=PASS  flags=");
+    let _ = writeln!(report, "  <default> : mode=HTTP  side=FE     mux=H1    flags=");
+    let _ = writeln!(report, "\nAvailable services : none");
+    let _ = writeln!(report, "Available filters : none");
+    report
+}
+
+/// The block of `-vv` that says which engines work here; it tries each.
+pub fn engines() -> String {
+    let mut report = String::new();
     let _ = writeln!(report, "\nAvailable polling systems :");
     let engines = engine::test_all();
     for (name, preference, outcome) in &engines {
@@ -87,12 +100,6 @@ pub fn build_report() -> String {
         usable.len(),
         usable.first().unwrap_or(&"none")
     );
-    let _ = writeln!(report, "\nAvailable multiplexer protocols :");
-    let _ = writeln!(report, "(protocols marked as <default> cannot be specified using 'proto' keyword)");
-    let _ = writeln!(report, "  <default> : mode=TCP   side=FE|BE  mux=PASS  flags=");
-    let _ = writeln!(report, "  <default> : mode=HTTP  side=FE     mux=H1    flags=");
-    let _ = writeln!(report, "\nAvailable services : none");
-    let _ = writeln!(report, "Available filters : none");
     report
 }
 

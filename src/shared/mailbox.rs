@@ -1,8 +1,9 @@
 //! Messages to a worker from other threads.
 
 use crate::config::model::{ListenerId, ProxyId, ServerId};
+use arc_swap::ArcSwapOption;
 use crossbeam::queue::SegQueue;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 /// What a worker is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,17 +70,18 @@ pub struct Waiter {
 #[derive(Default)]
 pub struct Mailbox {
     queue: SegQueue<Message>,
-    waker: OnceLock<crate::io::Waker>,
+    waker: ArcSwapOption<crate::io::Waker>,
 }
 
 impl Mailbox {
-    /// Called once by the owner when its driver exists.
+    /// Called by the owner when its driver exists; again by the one that takes the place of an owner that failed, whose
+    /// waker wakes nobody any more.
     pub fn attach(&self, waker: crate::io::Waker) {
-        let _ = self.waker.set(waker);
+        self.waker.store(Some(Arc::new(waker)));
     }
     pub fn send(&self, message: Message) {
         self.queue.push(message);
-        if let Some(waker) = self.waker.get() {
+        if let Some(waker) = self.waker.load().as_deref() {
             waker.wake();
         }
     }
