@@ -115,22 +115,28 @@ fn longest<'a>(rows: impl Iterator<Item = &'static Row>, words: &'a [&'a str]) -
 
 /// For words that `section` does not know; `skipped` words stood before them.
 fn elsewhere(section: Section, words: &[&str], skipped: usize) -> Lookup {
-    let neighbours = neighbours_of(section);
-    let misplaced = rows().filter(|row| row.sections.iter().any(|other| neighbours.contains(&other)));
+    let misplaced = neighbours_of(section).iter().flat_map(|section| candidates(*section, words));
     if let Some(row) = longest(misplaced, words) {
         return Lookup::Misplaced { row, words: row.words() + skipped };
     }
     let word = known_words(section, words);
-    let scope = rows_of(section).map(Row::keyword).filter(|keyword| !keyword.is_empty());
-    let headers = (word == 0 && is_line(section)).then(|| rows_of(Section::Header).map(Row::keyword));
-    let did_you_mean = suggest::word(words, word, scope.chain(headers.into_iter().flatten()));
+    let headers = if word == 0 && is_line(section) { keywords_of(Section::Header) } else { &[] };
+    let did_you_mean = suggest::word(words, word, keywords_of(section).iter().chain(headers).copied());
     Lookup::Unknown { word: word + skipped, did_you_mean }
 }
 
 /// How many leading words start some row: 1 for `option htplog`.
 fn known_words(section: Section, words: &[&str]) -> usize {
-    let shared = |row: &Row| row.keyword().split(' ').zip(words).take_while(|(wanted, given)| wanted == *given).count();
-    rows_of(section).map(shared).max().unwrap_or(0)
+    let shared = |keyword: &&str| keyword.split(' ').zip(words).take_while(|(wanted, given)| wanted == *given).count();
+    keywords_of(section).iter().map(shared).max().unwrap_or(0)
+}
+
+/// The keywords of a section, kept because a file may have very many lines that nobody knows.
+fn keywords_of(section: Section) -> &'static [&'static str] {
+    static BY_SECTION: LazyLock<HashMap<Section, Vec<&'static str>>> = LazyLock::new(|| {
+        Section::ALL.into_iter().map(|section| (section, rows_of(section).map(Row::keyword).collect())).collect()
+    });
+    BY_SECTION.get(&section).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Whether the section's keywords start lines, rather than follow an address.
