@@ -9,6 +9,7 @@ pub mod columns;
 pub mod csv;
 pub mod figures;
 #[cfg(test)]
+#[path = "fixture_tests.rs"]
 pub(crate) mod fixture;
 pub mod form;
 pub mod page;
