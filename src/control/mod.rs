@@ -15,6 +15,7 @@ pub mod notify;
 pub mod pidfile;
 pub mod placement;
 pub mod privileges;
+pub mod replaced;
 pub mod report;
 pub mod runtime_socket;
 pub mod serve;

@@ -10,6 +10,7 @@ use super::notify::ServiceManager;
 use super::pidfile::Pidfile;
 use super::placement;
 use super::privileges::Privileges;
+use super::replaced::Replaced;
 use super::start::{Refusal, refuse};
 use super::state_lines;
 use super::supervision::{Progress, Supervision};
@@ -121,6 +122,9 @@ impl Serving<'_> {
 
         let shared = Arc::new(self.shared());
         let reuse_port = !self.options.no_reuse_port;
+        let replaced = Replaced::by(&self.config);
+        // Everything that is not a worker's first: whoever finds a port open finds the rest, too.
+        let runtime_sockets = self.open_runtime_sockets()?;
         let shared_listeners = match SharedListeners::open(&self.config, reuse_port) {
             Ok(listeners) => listeners,
             Err(failures) => return self.refuse_binding(&failures),
@@ -132,9 +136,8 @@ impl Serving<'_> {
             .or_else(|error| self.refuse(&failed("start workers", error)))?;
         self.await_workers(&workers, &shared)?;
 
-        // After the workers copied the table: they have no use for what follows.
-        let runtime_sockets = self.open_runtime_sockets()?;
         let pidfile = self.create_pidfile()?;
+        replaced.give_up();
         let now_us = sys::clock::monotonic_us();
         let mut supervisor = Supervisor::new(shared.clone(), signals, workers, shared_listeners, manager, now_us);
         let mut control = self
