@@ -115,8 +115,8 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let is_removed = match self.server {
-            Some(server) => self.shared.server(server).queue.remove(self.sequence),
-            None => self.shared.proxy(self.backend).queue.remove(self.sequence),
+            Some(server) => self.shared.server(server).queue.remove(self.sequence, &self.waiting),
+            None => self.shared.proxy(self.backend).queue.remove(self.sequence, &self.waiting),
         };
         if is_removed {
             count_dequeued(&self.shared, self.backend, self.server);

@@ -118,7 +118,7 @@ impl Worker {
         } else if roll < 48 {
             let server = ServerId(self.random.below(servers) as u32);
             self.connect(Some(server), None);
-        } else if roll < 55 {
+        } else if roll < 55 || self.waiting.len() > 20 {
             // Tired of waiting, possibly with the grant already under way.
             let slots: Vec<u32> = self.waiting.keys().copied().collect();
             if let Some(slot) = slots.get(self.random.below(slots.len())) {
