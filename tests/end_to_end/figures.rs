@@ -226,7 +226,7 @@ fn the_prompt_keeps_the_socket_open(flavour: Flavour) {
     let (proxy, _origin) = busy(flavour);
     let mut socket = UnixStream::connect(proxy.stats_socket()).expect("it accepts");
     socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-    let mut read_to_prompt = |socket: &mut UnixStream| {
+    let read_to_prompt = |socket: &mut UnixStream| {
         let mut text = Vec::new();
         let mut byte = [0];
         while !text.ends_with(b"\n> ") {

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use super::ports;
 /// A TCP server with one thread per connection; stops listening when dropped, its connections go on.
 pub struct Origin {
     address: SocketAddr,
-    accepted: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -28,15 +27,13 @@ impl Origin {
     pub fn start_on(address: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
         let listener = TcpListener::bind(address).expect("the origin listens");
         SockRef::from(&listener).set_read_timeout(Some(Duration::from_millis(30))).expect("a timeout");
-        let accepted = Arc::new(AtomicUsize::new(0));
         let stopping = Arc::new(AtomicBool::new(false));
         let serve = Arc::new(serve);
-        let (count, stop) = (Arc::clone(&accepted), Arc::clone(&stopping));
+        let stop = Arc::clone(&stopping);
         let acceptor = thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 match listener.accept() {
                     Ok((stream, _)) => {
-                        count.fetch_add(1, Ordering::Relaxed);
                         // Connections inherit the listener's timeout.
                         stream.set_read_timeout(None).expect("no timeout");
                         let serve = Arc::clone(&serve);
@@ -47,7 +44,7 @@ impl Origin {
                 }
             }
         });
-        Origin { address, accepted, stopping, acceptor: Some(acceptor) }
+        Origin { address, stopping, acceptor: Some(acceptor) }
     }
 
     /// Sends back what it gets, and closes when the client does.
@@ -71,11 +68,6 @@ impl Origin {
 
     pub fn port(&self) -> u16 {
         self.address.port()
-    }
-
-    /// Connections accepted so far, health checks included.
-    pub fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::Relaxed)
     }
 }
 

@@ -201,10 +201,6 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn flavour(&self) -> Flavour {
-        self.setup.flavour
-    }
-
     pub fn syslog(&self) -> &Syslog {
         &self.setup.syslog
     }
