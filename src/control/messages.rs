@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How bad it is. The padded words are what tools match on.
@@ -41,6 +42,14 @@ static QUIET: AtomicBool = AtomicBool::new(false);
 /// The two lines that say who is speaking were printed.
 static INTRODUCED: AtomicBool = AtomicBool::new(false);
 
+/// Where the program's file is, found out once: after chroot there is no way to.
+pub fn executable() -> &'static str {
+    static PATH: OnceLock<String> = OnceLock::new();
+    PATH.get_or_init(|| {
+        std::env::current_exe().map_or_else(|_| "unknown".to_owned(), |path| path.display().to_string())
+    })
+}
+
 /// Nothing more is printed (or, with `false`, everything is again).
 pub fn set_quiet(quiet: bool) {
     QUIET.store(quiet, Ordering::Relaxed);
@@ -58,13 +67,7 @@ pub fn say(level: Level, text: &str) {
     let mut lines = String::new();
     // HAProxy introduces itself before the first warning or alert; a mere notice is no reason to.
     if level >= Level::Warning && !INTRODUCED.swap(true, Ordering::Relaxed) {
-        let path = std::env::current_exe().map_or_else(|_| "unknown".to_owned(), |path| path.display().to_string());
-        append(
-            &mut lines,
-            Level::Notice,
-            std::process::id(),
-            &format!("ringway version is {}", env!("CARGO_PKG_VERSION")),
-        );
+        let path = executable();
         append(&mut lines, Level::Notice, std::process::id(), &format!("path to executable is {path}"));
     }
     append(&mut lines, level, std::process::id(), text);

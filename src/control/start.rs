@@ -15,6 +15,7 @@ use std::io;
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> i32 {
     // Without this the first socket could become "stderr".
     let _ = sys::process::fill_standard_descriptors();
+    messages::executable();
     let arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
     let mut options = match command_line::parse(arguments) {
         Ok(options) => options,
