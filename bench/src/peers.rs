@@ -61,8 +61,13 @@ impl Peer {
                 command.arg("nginx").arg("-p").arg(folder).arg("-c").arg(&file);
             }
             Peer::Haproxy | Peer::HaproxySplice => {
-                let splice = if self == Peer::HaproxySplice { "  option splice-auto\n" } else { "" };
-                fs::write(&file, configuration(listen, origin, splice, &format!("  nbthread {workers}\n")))?;
+                // Left alone, HAProxy wants a quarter of maxconn as pipes, which the descriptor limit does not carry.
+                let (splice, pipes) = if self == Peer::HaproxySplice {
+                    ("  option splice-request\n  option splice-response\n", "  maxpipes 200\n")
+                } else {
+                    ("", "")
+                };
+                fs::write(&file, configuration(listen, origin, splice, &format!("  nbthread {workers}\n{pipes}")))?;
                 command.arg("haproxy").arg("-db").arg("-f").arg(&file);
             }
             Peer::RingwayUring | Peer::RingwayEpoll => {
