@@ -335,7 +335,8 @@ impl Peer {
             let count = count.min(endpoint.inbox.len());
             return PeerRead::Bytes(endpoint.inbox.drain(..count).collect());
         }
-        if endpoint.error.take().is_some() || endpoint.reset {
+        // Closed by nobody's script: a fault made this peer reset the connection.
+        if endpoint.error.take().is_some() || endpoint.reset || endpoint.closed {
             return PeerRead::Reset;
         }
         if endpoint.ended { PeerRead::End } else { PeerRead::Nothing }
