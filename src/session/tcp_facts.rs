@@ -10,6 +10,21 @@ use crate::shared::Shared;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 impl TcpSession {
+    /// The session's times for the means and maxima of server and backend, if it was connected.
+    pub fn book_times<D: Driver>(&self, around: &Surroundings<D>) {
+        let (Some(backend), Some(server)) = (self.backend, self.chosen) else { return };
+        if self.connected_ms < 0 {
+            return;
+        }
+        let milliseconds = |value: i32| value.max(0) as u32;
+        let (queue_ms, total_ms) =
+            (milliseconds(self.queued_ms), milliseconds(self.elapsed_ms(around.now.monotonic_us)));
+        let connect_ms = milliseconds(self.connected_ms - self.queued_ms);
+        for times in [&around.shared.proxy(backend).session_times, &around.shared.server(server).session_times] {
+            times.record(queue_ms, connect_ms, 0, total_ms);
+        }
+    }
+
     /// Adds the bytes since the last time to the counters of frontend, listener, backend and server.
     pub fn book_bytes<D: Driver>(&mut self, around: &mut Surroundings<D>) {
         let bytes_in = self.request.bytes - self.booked_request;

@@ -82,6 +82,7 @@ impl<D: Driver> Worker<D> {
         let (listener, frontend) = match self.slots.get(key) {
             Some(Tenant::Tcp(session)) => {
                 session.book_bytes(&mut self.core.surroundings(key));
+                session.book_times(&self.core.surroundings(key));
                 session_log::write_tcp(&mut self.core, session);
                 (session.listener(), session.frontend())
             }

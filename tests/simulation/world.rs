@@ -190,7 +190,14 @@ impl World {
     fn describe(&self) -> String {
         let side = |side: &Side| {
             let total = side.to_send.len();
-            format!("sent {}/{total}, got {}, shut {}, ended {}, died {}", side.sent, side.got.len(), side.shut, side.ended, side.died)
+            format!(
+                "sent {}/{total}, got {}, shut {}, ended {}, died {}",
+                side.sent,
+                side.got.len(),
+                side.shut,
+                side.ended,
+                side.died
+            )
         };
         let unfinished = self.pairs.iter().enumerate().filter(|(_, pair)| !pair.client_side.is_over());
         unfinished
@@ -224,8 +231,7 @@ impl World {
                 let client_over = pair.client_side.is_over();
                 // A connection that died on one side ends on the other by itself.
                 client_over && origin_over
-                    || (pair.client_side.died || pair.origin_side.died)
-                        && (pair.client_side.ended || client_over)
+                    || (pair.client_side.died || pair.origin_side.died) && (pair.client_side.ended || client_over)
             })
         });
         self.close_all();
