@@ -1,12 +1,15 @@
 use super::*;
 use proptest::prelude::*;
 
+/// Lines with their numbers, messages with theirs, and how it ended.
+type Outcome = (Vec<(u32, String)>, Vec<(Severity, u32, String)>, Reading);
+
 /// The lines (numbers and words) that a file comes to, its messages, and how it ended.
-fn read(text: &str) -> (Vec<(u32, String)>, Vec<(Severity, u32, String)>, Reading) {
+fn read(text: &str) -> Outcome {
     read_bytes(text.as_bytes())
 }
 
-fn read_bytes(bytes: &[u8]) -> (Vec<(u32, String)>, Vec<(Severity, u32, String)>, Reading) {
+fn read_bytes(bytes: &[u8]) -> Outcome {
     let source = Source { name: "t.cfg".into(), bytes: bytes.to_vec() };
     let mut environment = Environment::empty();
     environment.set("SET", "1");

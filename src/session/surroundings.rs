@@ -7,14 +7,13 @@ use crate::io::{Driver, Moment, Socket};
 use crate::policy::state_log::StateLog;
 use crate::shared::counters::{ListenerCounters, ProxyCounters, ServerCounters};
 use crate::shared::mailbox::Waiter;
-use crate::shared::{Shared, WorkerState};
-use std::rc::Rc;
+use crate::shared::{ThreadShared, WorkerState};
 use std::sync::Arc;
 
 /// Borrowed from the worker for one call.
 pub struct Surroundings<'a, D> {
     pub driver: &'a mut D,
-    pub shared: &'a Rc<Arc<Shared>>,
+    pub shared: &'a ThreadShared,
     pub worker: u16,
     pub now: Moment,
     pub key: SlotKey,

@@ -11,6 +11,7 @@ use crate::config::model::{ListenerId, ProxyId, ServerId, SpliceSettings};
 use crate::io::{Completion, Driver, Socket, SocketOption};
 use crate::policy::assign::{self, BackendEntry, Lease, QueuePosition, Ticket};
 use crate::shared::mailbox::SessionKill;
+use crate::shared::places::Places;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
@@ -56,6 +57,8 @@ pub struct Accepted {
     pub address: ClientAddress,
     pub listener: ListenerId,
     pub frontend: ProxyId,
+    /// Its places under the limits, until the session is over.
+    pub places: Option<Places>,
     /// The accept's time: monotonic and wall clock, microseconds.
     pub monotonic_us: u64,
     pub wall_us: u64,
@@ -383,6 +386,11 @@ impl TcpSession {
     /// Nothing in flight: [`TcpSession::close`] may be called.
     pub fn is_idle(&self) -> bool {
         !self.connect_armed && self.request.is_idle() && self.response.is_idle()
+    }
+
+    /// Gives the places under the limits back, once the log line is written.
+    pub fn leave(&mut self) {
+        self.accepted.places = None;
     }
 
     /// Closes the sockets.

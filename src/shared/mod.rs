@@ -6,6 +6,7 @@
 pub mod averages;
 pub mod counters;
 pub mod mailbox;
+pub mod places;
 pub mod queue;
 pub mod rate;
 pub mod schedule;

@@ -1,6 +1,6 @@
 //! Accepting: one multishot accept per listener, paused at a limit or a shortage and resumed when there is room.
 
-use super::room::{Admission, Parked};
+use super::room::Parked;
 use super::slots::Tenant;
 use super::{Stage, Worker, session_log};
 use crate::config::model::{BalanceAlgorithm, Config, ListenerId, Proxy, ProxyMode};
@@ -8,6 +8,7 @@ use crate::io::{Completion, Driver, Socket, SocketAddress};
 use crate::session::local_session::LocalSession;
 use crate::session::tcp::{Accepted, ClientAddress, Step, TcpSession};
 use crate::session::token::{Operation, SlotKey};
+use crate::shared::places::Places;
 
 /// How long accepting rests after EMFILE and its kin, unless a connection ends before.
 const SHORTAGE_PAUSE_US: u64 = 100_000;
@@ -123,18 +124,18 @@ impl<D: Driver> Worker<D> {
             return;
         }
         let waiting = self.parked.iter().any(|other| other.acceptor == parked.acceptor);
-        if waiting || self.admit(self.acceptors[parked.acceptor].listener) == Admission::Wait {
+        let places = if waiting { None } else { self.admit(self.acceptors[parked.acceptor].listener) };
+        let Some(places) = places else {
             let index = parked.acceptor;
             self.parked.push_back(parked);
             self.disarm_acceptor(index);
-            self.announce_wait();
-            return;
-        }
-        self.serve(parked);
+            return self.announce_wait();
+        };
+        self.serve(parked, places);
     }
 
     /// Begins the session of an admitted connection.
-    pub(super) fn serve(&mut self, parked: Parked) {
+    pub(super) fn serve(&mut self, parked: Parked, places: Places) {
         let shared = self.core.shared.clone();
         let config: &Config = &shared.config;
         let listener_id = self.acceptors[parked.acceptor].listener;
@@ -146,6 +147,7 @@ impl<D: Driver> Worker<D> {
             address,
             listener: listener_id,
             frontend,
+            places: Some(places),
             monotonic_us: parked.monotonic_us,
             wall_us: parked.wall_us,
         };

@@ -79,21 +79,20 @@ impl<D: Driver> Worker<D> {
 
     /// The session has ended, its sockets are about to close: counts, log line, and room for the next.
     fn session_over(&mut self, key: SlotKey) {
-        let (listener, frontend) = match self.slots.get(key) {
+        match self.slots.get(key) {
             Some(Tenant::Tcp(session)) => {
                 session.book_bytes(&mut self.core.surroundings(key));
                 session.book_times(&self.core.surroundings(key));
                 session_log::write_tcp(&mut self.core, session);
-                (session.listener(), session.frontend())
+                session.leave();
             }
             Some(Tenant::Local(session)) => {
                 session_log::write_local(&mut self.core, session);
-                (session.accepted.listener, session.accepted.frontend)
+                session.accepted.places = None;
             }
             Some(Tenant::Nobody) | None => return,
-        };
+        }
         self.timers.clear(key.slot);
-        self.leave(listener, frontend);
     }
 
     fn close(&mut self, key: SlotKey) {

@@ -18,7 +18,7 @@ use crate::io::{Completion, Driver, Socket};
 use crate::policy::state_log::StateLog;
 use crate::session::surroundings::Surroundings;
 use crate::session::token::{Operation, SlotKey};
-use crate::shared::Shared;
+use crate::shared::{Shared, ThreadShared};
 use accept::Acceptor;
 use idle::IdleMeter;
 use log_sink::LogSink;
@@ -71,7 +71,7 @@ enum Stage {
 /// What sessions are given, apart from themselves.
 struct Core<D> {
     driver: D,
-    shared: Rc<Arc<Shared>>,
+    shared: ThreadShared,
     number: u16,
     state_logs: Vec<StateLog>,
     log: LogSink,

@@ -8,9 +8,9 @@ use super::{Stage, Worker};
 use crate::config::model::{Config, Proxy};
 use crate::config::model::{ListenerId, ProxyId, SpliceChoice, SpliceSettings};
 use crate::io::{Driver, Socket};
-use crate::shared::mailbox::Message;
+use crate::shared::places::Places;
 use crate::shared::{FrontendStatus, raise_maximum};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 /// An accepted connection that waits for room.
 pub(super) struct Parked {
@@ -21,47 +21,17 @@ pub(super) struct Parked {
     pub wall_us: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
-    Admitted,
-    Wait,
-}
-
 /// While a rate limit holds connections back, it is looked at again this often.
 const RATE_PAUSE_US: u64 = 10_000;
 
-/// Takes a place below `limit` (0: no limit).
-fn take(count: &AtomicU32, limit: u32) -> bool {
-    let before = count.fetch_add(1, Ordering::AcqRel);
-    if limit != 0 && before >= limit {
-        count.fetch_sub(1, Ordering::AcqRel);
-        return false;
-    }
-    true
-}
-
 impl<D: Driver> Worker<D> {
-    /// Takes the places of one connection on `listener`, all or none.
-    pub(super) fn admit(&mut self, listener: ListenerId) -> Admission {
-        let shared = self.core.shared.clone();
-        let frontend = shared.config.listener(listener).frontend;
-        let (process, proxy, state) = (&shared.process, shared.proxy(frontend), shared.listener(listener));
+    /// Takes the places of one connection on `listener`, all or none. `None`: it has to wait.
+    pub(super) fn admit(&mut self, listener: ListenerId) -> Option<Places> {
+        let frontend = self.core.shared.config.listener(listener).frontend;
         if self.slots.used() >= self.connections_max || self.rate_limited(frontend) {
-            return Admission::Wait;
+            return None;
         }
-        if !take(&process.connections, process.maxconn.load(Ordering::Relaxed)) {
-            return Admission::Wait;
-        }
-        if !take(&proxy.frontend_connections, proxy.frontend_maxconn.load(Ordering::Relaxed)) {
-            process.connections.fetch_sub(1, Ordering::AcqRel);
-            return Admission::Wait;
-        }
-        if !take(&state.connections, state.maxconn.load(Ordering::Relaxed)) {
-            proxy.frontend_connections.fetch_sub(1, Ordering::AcqRel);
-            process.connections.fetch_sub(1, Ordering::AcqRel);
-            return Admission::Wait;
-        }
-        Admission::Admitted
+        Places::take(&self.core.shared, listener)
     }
 
     fn rate_limited(&mut self, frontend: ProxyId) -> bool {
@@ -109,23 +79,6 @@ impl<D: Driver> Worker<D> {
         shared.workers[self.core.number as usize].proxies[backend.index()].backend_sessions.increment();
     }
 
-    /// Gives the places of a connection back and lets whoever waits for them know, on any worker.
-    pub(super) fn leave(&mut self, listener: ListenerId, frontend: ProxyId) {
-        let shared = self.core.shared.clone();
-        shared.listener(listener).connections.fetch_sub(1, Ordering::AcqRel);
-        shared.proxy(frontend).frontend_connections.fetch_sub(1, Ordering::AcqRel);
-        shared.process.connections.fetch_sub(1, Ordering::AcqRel);
-        let waiting = shared.process.workers_waiting.load(Ordering::Acquire);
-        if waiting != 0 {
-            let waiting = shared.process.workers_waiting.swap(0, Ordering::AcqRel);
-            for (number, worker) in shared.workers.iter().enumerate() {
-                if waiting & (1 << (number % 64)) != 0 {
-                    worker.mailbox.send(Message::LimitLifted);
-                }
-            }
-        }
-    }
-
     /// Tells the other workers that this one waits for room, then looks once more: it may have come in between.
     pub(super) fn announce_wait(&mut self) {
         let bit = 1u64 << (self.core.number as usize % 64);
@@ -145,11 +98,13 @@ impl<D: Driver> Worker<D> {
         for _ in 0..self.parked.len() {
             let Some(parked) = self.parked.pop_front() else { break };
             let listener = self.acceptors[parked.acceptor].listener;
-            if full.contains(&parked.acceptor) || self.admit(listener) == Admission::Wait {
-                full.push(parked.acceptor);
-                self.parked.push_back(parked);
-            } else {
-                self.serve(parked);
+            let places = if full.contains(&parked.acceptor) { None } else { self.admit(listener) };
+            match places {
+                Some(places) => self.serve(parked, places),
+                None => {
+                    full.push(parked.acceptor);
+                    self.parked.push_back(parked);
+                }
             }
         }
         if !self.parked.is_empty() {
