@@ -61,7 +61,8 @@ fn connect(target: SocketAddr) -> anyhow::Result<TcpStream> {
 impl Load {
     /// Opens the connections and gives each its first message.
     pub fn open(target: SocketAddr, scenario: Scenario, connections: usize) -> anyhow::Result<Load> {
-        let report = Report { units: 0, seconds: 0.0, errors: 0, latency_us: Histogram::new_with_bounds(1, 60_000_000, 3)? };
+        let report =
+            Report { units: 0, seconds: 0.0, errors: 0, latency_us: Histogram::new_with_bounds(1, 60_000_000, 3)? };
         let mut load = Load {
             target,
             scenario,
@@ -144,7 +145,8 @@ impl Load {
         while start.elapsed() < duration {
             self.turn(10)?;
         }
-        let empty = Report { units: 0, seconds: 0.0, errors: 0, latency_us: Histogram::new_with_bounds(1, 60_000_000, 3)? };
+        let empty =
+            Report { units: 0, seconds: 0.0, errors: 0, latency_us: Histogram::new_with_bounds(1, 60_000_000, 3)? };
         let mut report = std::mem::replace(&mut self.report, empty);
         report.seconds = start.elapsed().as_secs_f64();
         Ok(report)
