@@ -4,8 +4,9 @@ use super::privileges::{group_id, user_id};
 use crate::config::model::{
     Config, KeepaliveSettings, ListenAddress, Listener, ListenerId, RuntimeSocket, UserOrGroup,
 };
-use crate::io::Socket;
+use crate::io::{Socket, SocketOption};
 use crate::sys::listener::{self, ListenKeepalive, ListenSpec, UnixPermissions};
+use crate::sys::socket::set_option;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -168,7 +169,16 @@ fn open(config: &Config, listener: &Listener, reuse_port: bool) -> io::Result<Ow
     spec.user_timeout_ms =
         listener.tcp_user_timeout.map(|timeout| u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX));
     spec.keepalive = keepalive(&proxy.client_keepalive);
-    listener::open_listener(&spec)
+    let socket = listener::open_listener(&spec)?;
+    // Accepted sockets inherit them.
+    let global = &config.global;
+    if let Some(bytes) = global.rcvbuf_client_bytes {
+        set_option(socket.as_raw_fd(), &SocketOption::ReceiveBufferBytes(bytes))?;
+    }
+    if let Some(bytes) = global.sndbuf_client_bytes {
+        set_option(socket.as_raw_fd(), &SocketOption::SendBufferBytes(bytes))?;
+    }
+    Ok(socket)
 }
 
 fn keepalive(settings: &KeepaliveSettings) -> Option<ListenKeepalive> {

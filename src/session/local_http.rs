@@ -16,6 +16,7 @@ use crate::proto::http1::response::{self, error_page};
 use exchange::{Answer, Request};
 use record::RequestClock;
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Where the connection stands; tells the caller which timeout applies.
@@ -167,7 +168,10 @@ impl LocalHttp {
             clock.head_complete(context.now_us, head.length_bytes);
         }
         let proxy = &context.shared.config.proxy(self.frontend);
-        let request = Request::read(&head, &self.input, rules.keep_alive, proxy, context);
+        // A process that stops answers what is asked, and closes.
+        let stopping = context.shared.process.stopping.load(Ordering::Relaxed);
+        let keep_alive = rules.keep_alive && !proxy.options.httpclose && !stopping;
+        let request = Request::read(&head, &self.input, keep_alive, proxy, context);
         self.consume_head(&head);
         if rules.framing == Framing::Length(0) {
             return Some(self.answer(request, None, context, output));

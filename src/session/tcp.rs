@@ -96,6 +96,7 @@ pub struct TcpSession {
     pub(super) left_behind: u32,
     /// Ports of `source …:first-last` that turned out to be in use by a connection to the same server.
     pub(super) source_ports_tried: u16,
+    independent_streams: bool,
     /// The log line was written.
     pub(super) logged: bool,
     /// Bytes already added to the counters (`option contstats`).
@@ -128,6 +129,7 @@ impl TcpSession {
             deadline_changed: true,
             left_behind: 0,
             source_ports_tried: 0,
+            independent_streams: false,
             logged: false,
             booked_request: 0,
             booked_response: 0,
@@ -160,6 +162,7 @@ impl TcpSession {
     pub fn begin<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
         let mut wire = around.wire(Direction::Request, self.accepted.client, self.server);
         self.request.start_receiving(&mut wire);
+        self.independent_streams = around.config().proxy(self.accepted.frontend).options.independent_streams;
         self.entry = self.backend.map(|backend| assign::enter_backend(around.shared, backend));
         self.choose_server(around, None, None)
     }
@@ -306,9 +309,16 @@ impl TcpSession {
         }
     }
 
+    /// Bytes moved: the sides concerned are alive. `option independent-streams`: what is sent to a side says nothing of
+    /// that side, unless it is all that is waited for.
     fn note_activity(&mut self, now_us: u64, operation: Operation, completion: &Completion) {
         if completion.result <= 0 {
             return;
+        }
+        match operation {
+            Operation::Send(Direction::Response) if self.independent_streams && self.request.is_receiving() => return,
+            Operation::Send(Direction::Request) if self.independent_streams && self.response.is_receiving() => return,
+            _ => {}
         }
         match operation {
             Operation::Receive(Direction::Request) | Operation::Send(Direction::Response) => {
@@ -342,6 +352,7 @@ impl TcpSession {
             self.queued_ms = self.elapsed_ms(around.now.monotonic_us);
         }
         self.note_queue_position();
+        self.reset_at_close(around);
         self.termination = Some(termination);
         self.state = State::Closing; // drops a ticket
         if let Some(lease) = self.lease.take() {
@@ -356,6 +367,16 @@ impl TcpSession {
             around.driver.cancel(server, around.key.token(Operation::Connect));
         }
         Step::Over
+    }
+
+    /// `option nolinger`: the kernel keeps nothing of a closed connection, unsent bytes included (the manual warns).
+    fn reset_at_close<D: Driver>(&self, around: &mut Surroundings<D>) {
+        let config = around.config();
+        let client = config.proxy(self.accepted.frontend).options.nolinger.then_some(self.accepted.client);
+        let server = self.backend.filter(|backend| config.proxy(*backend).options.nolinger).map(|_| self.server);
+        for socket in [client, server].into_iter().flatten().filter(|socket| *socket != NO_SOCKET) {
+            let _ = around.driver.set_option(socket, &SocketOption::LingerZero);
+        }
     }
 
     /// `%sq` and `%bq` of a session that ends in a queue.

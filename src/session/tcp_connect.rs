@@ -252,6 +252,10 @@ impl TcpSession {
         if let Some(bytes) = global.sndbuf_server_bytes {
             driver.set_option(socket, &SocketOption::SendBufferBytes(bytes))?;
         }
+        if proxy.options.tcp_smart_connect {
+            // The acknowledgement of the handshake travels with the client's first bytes.
+            driver.set_option(socket, &SocketOption::QuickAck(false))?;
+        }
         if server.tfo {
             driver.set_option(socket, &SocketOption::FastOpenConnect)?;
         }

@@ -4,7 +4,7 @@ use super::room::Parked;
 use super::slots::Tenant;
 use super::{Stage, Worker, session_log};
 use crate::config::model::{BalanceAlgorithm, Config, ListenerId, Proxy, ProxyMode};
-use crate::io::{Completion, Driver, Socket, SocketAddress};
+use crate::io::{Completion, Driver, Socket, SocketAddress, SocketOption};
 use crate::session::local_session::LocalSession;
 use crate::session::tcp::{Accepted, ClientAddress, Step, TcpSession};
 use crate::session::token::{Operation, SlotKey};
@@ -141,6 +141,10 @@ impl<D: Driver> Worker<D> {
         let listener_id = self.acceptors[parked.acceptor].listener;
         let frontend = config.listener(listener_id).frontend;
         let proxy = config.proxy(frontend);
+        if proxy.options.tcp_smart_accept == Some(true) {
+            // The acknowledgement of the client's first bytes travels with the answer.
+            let _ = self.core.driver.set_option(parked.socket, &SocketOption::QuickAck(false));
+        }
         let address = self.client_address(config, proxy, parked.socket);
         let accepted = Accepted {
             client: parked.socket,
