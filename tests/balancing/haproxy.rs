@@ -98,6 +98,13 @@ pub fn visit(port: u16, source: Ipv4Addr) -> (char, TcpStream) {
     (char::from(letter[0]), stream)
 }
 
+/// Ends a connection and waits until HAProxy and the origin have ended it, too.
+pub fn leave(mut stream: TcpStream) {
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let left = stream.read(&mut [0; 16]).unwrap_or_else(|error| panic!("HAProxy does not end the connection: {error}"));
+    assert_eq!(left, 0, "bytes after the greeting");
+}
+
 /// One HTTP/1.0 request; the answer's body.
 pub fn get(address: SocketAddr, uri: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();

@@ -150,7 +150,8 @@ fn held_connections_spread_alike() {
         for (number, client) in clients(30).enumerate() {
             // Now and then an older one leaves, in both.
             if number % 7 == 6 {
-                drop((streams.remove(number / 3), leases.remove(number / 3)));
+                haproxy::leave(streams.remove(number / 3));
+                drop(leases.remove(number / 3));
                 std::thread::sleep(Duration::from_millis(60));
             }
             let (letter, stream) = haproxy::visit(*port, client);
