@@ -2,7 +2,7 @@
 
 use super::messages::{self, Level};
 use crate::config::diagnostics::{Diagnostics, Severity};
-use crate::config::model::Config;
+use crate::config::model::{Config, Listener};
 
 /// Prints the messages of a load in their order; those of `-dD` only where that was given.
 pub fn print(diagnostics: &Diagnostics, diagnostic_mode: bool) {
@@ -17,9 +17,10 @@ pub fn print(diagnostics: &Diagnostics, diagnostic_mode: bool) {
     }
 }
 
-/// Whether anything would be bound.
+/// Whether anything would be bound. As with HAProxy a `stats socket` is enough, which is all that Debian's stock file has.
 pub fn has_listener(config: &Config) -> bool {
-    config.listeners.iter().any(|listener| !config.proxy(listener.frontend).disabled)
+    let serves = |listener: &Listener| !config.proxy(listener.frontend).disabled;
+    !config.global.runtime_sockets.is_empty() || config.listeners.iter().any(serves)
 }
 
 /// The verdict of `-c` on a configuration without errors, said on stdout; the exit code.
