@@ -46,6 +46,13 @@ impl Config {
     pub fn listener(&self, id: ListenerId) -> &Listener {
         &self.listeners[id.index()]
     }
+    /// How many connections may wait to be accepted (configuration.txt, `backlog`: what the frontend serves at most,
+    /// when nothing else is said); `None`: nothing says.
+    pub fn backlog_of(&self, listener: &Listener) -> Option<u32> {
+        let frontend = self.proxy(listener.frontend).frontend.as_ref();
+        let of_frontend = frontend.and_then(|frontend| frontend.backlog.or(frontend.maxconn));
+        listener.backlog.or(of_frontend).or(self.global.maxconn)
+    }
     pub fn proxy_ids(&self) -> impl Iterator<Item = ProxyId> + use<> {
         (0..self.proxies.len() as u32).map(ProxyId)
     }

@@ -151,15 +151,8 @@ fn open(config: &Config, listener: &Listener, reuse_port: bool) -> io::Result<Ow
     }
     let permissions = permissions(listener.mode, listener.user.as_ref(), listener.group.as_ref())?;
     let proxy = config.proxy(listener.frontend);
-    let frontend = proxy.frontend.as_ref();
     let mut spec = ListenSpec::new(kernel_address(&listener.address, permissions));
-    // configuration.txt, `backlog`: what the frontend accepts at most, when nothing else is said.
-    spec.backlog = listener
-        .backlog
-        .or(frontend.and_then(|frontend| frontend.backlog))
-        .or(frontend.and_then(|frontend| frontend.maxconn))
-        .or(config.global.maxconn)
-        .unwrap_or(spec.backlog);
+    spec.backlog = config.backlog_of(listener).unwrap_or(spec.backlog);
     spec.reuse_port = reuse_port;
     spec.interface = listener.interface.clone();
     spec.transparent = listener.transparent;

@@ -91,7 +91,14 @@ pub trait Driver {
     /// Accepts connections until cancelled or an error ends it (`more == false`): `result` is a new socket,
     /// non-blocking and close-on-exec. Per-connection errors (ECONNABORTED …) are retried inside; EMFILE, ENFILE,
     /// ENOBUFS, ENOMEM end it with that errno so that the caller may pause.
+    /// EINVAL ends it when the listener does not listen: see [`Driver::stop_listening`].
     fn accept(&mut self, listener: Socket, token: Token);
+
+    /// Makes a TCP listener refuse connections, its address kept; those that wait to be accepted are reset. Only with
+    /// nothing armed on it. The socket itself stops, in every thread and process that holds it.
+    fn stop_listening(&mut self, listener: Socket);
+    /// The reverse, with room for `backlog` waiting connections. EADDRINUSE: the port was taken meanwhile.
+    fn listen_again(&mut self, listener: Socket, backlog: u32) -> io::Result<()>;
 
     /// Connects; completes once with 0 or `-errno`.
     fn connect(&mut self, socket: Socket, address: &SocketAddress, token: Token);

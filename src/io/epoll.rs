@@ -19,7 +19,7 @@ use super::settings::{DriverSettings, WakeEvent};
 use super::trim::TrimClock;
 use crate::sys::epoll::{Epoll, Readiness};
 use crate::sys::socket::{self, KernelAddress};
-use crate::sys::{clock, errno_of};
+use crate::sys::{clock, errno_of, listener};
 
 /// Buffers that one socket may fill in one `wait`, so that one with endless data does not starve the others.
 const READS_PER_WAIT: usize = 4;
@@ -372,6 +372,15 @@ impl Driver for EpollDriver {
         if ready && self.flags(listener.0) & ACCEPTING != 0 {
             self.list(listener.0);
         }
+    }
+
+    fn stop_listening(&mut self, listener: Socket) {
+        // It fails only for what is no socket: then there is nothing to stop.
+        let _ = listener::stop_listening(listener.0);
+    }
+
+    fn listen_again(&mut self, listener: Socket, backlog: u32) -> io::Result<()> {
+        listener::listen_again(listener.0, backlog)
     }
 
     fn connect(&mut self, socket: Socket, address: &SocketAddress, token: Token) {

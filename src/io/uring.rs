@@ -19,7 +19,7 @@ use super::trim::TrimClock;
 use super::uring_groups::Groups;
 use crate::sys::socket::{self, KernelAddress};
 use crate::sys::uring::{Ring, RingCompletion};
-use crate::sys::{clock, errno_of};
+use crate::sys::{clock, errno_of, listener};
 
 const SUBMISSIONS: u32 = 1024;
 const COMPLETIONS: u32 = 8192;
@@ -413,6 +413,15 @@ impl Driver for UringDriver {
         let Some(stream) = self.stream(listener.0) else { return self.queue(token, -libc::EBADF) };
         *stream = Stream { token, armed: true, accepts: true, ..NO_STREAM };
         self.ring.accept(listener.0, user_data_of_accept(listener.0));
+    }
+
+    fn stop_listening(&mut self, listener: Socket) {
+        // It fails only for what is no socket: then there is nothing to stop.
+        let _ = listener::stop_listening(listener.0);
+    }
+
+    fn listen_again(&mut self, listener: Socket, backlog: u32) -> io::Result<()> {
+        listener::listen_again(listener.0, backlog)
     }
 
     fn connect(&mut self, socket: Socket, address: &SocketAddress, token: Token) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::address::{KernelAddress, SocketAddress};
 use super::socket_option::{bind_to_device, set, set_transparent};
@@ -113,9 +114,29 @@ pub fn adopt_listener(number: RawFd) -> io::Result<OwnedFd> {
 }
 
 fn listen(listener: &OwnedFd, backlog: u32) -> io::Result<()> {
+    listen_again(listener.as_raw_fd(), backlog)
+}
+
+/// Linux takes a TCP socket out of its listening state at shutdown(SHUT_RD), with the address still bound: connections
+/// are refused, those not yet accepted are reset. Everybody who holds the socket is concerned.
+///
+/// Once is enough: a second shutdown() would stay with the socket, and every connection that it accepts after
+/// [`listen_again`] would begin at its end of stream. So threads with the same socket take turns, and look first.
+pub fn stop_listening(listener: RawFd) -> io::Result<()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !socket::is_listening(&listener)? {
+        return Ok(());
+    }
+    // SAFETY: the call takes no pointer.
+    check(unsafe { libc::shutdown(listener, libc::SHUT_RD) }).map(|_| ())
+}
+
+/// Begins to listen, or listens again after [`stop_listening`]. EADDRINUSE: somebody else has taken the port meanwhile.
+pub fn listen_again(listener: RawFd, backlog: u32) -> io::Result<()> {
     let backlog = libc::c_int::try_from(backlog).unwrap_or(libc::c_int::MAX);
     // SAFETY: the call takes no pointer.
-    check(unsafe { libc::listen(listener.as_raw_fd(), backlog) }).map(|_| ())
+    check(unsafe { libc::listen(listener, backlog) }).map(|_| ())
 }
 
 fn open_tcp(spec: &ListenSpec, address: SocketAddr, v6only: Option<bool>) -> io::Result<OwnedFd> {

@@ -3,17 +3,22 @@
 use super::room::Parked;
 use super::slots::Tenant;
 use super::{Stage, Worker, session_log};
-use crate::config::model::{BalanceAlgorithm, Config, ListenerId, Proxy, ProxyMode};
+use crate::config::model::{BalanceAlgorithm, Config, ListenAddress, ListenerId, Proxy, ProxyMode};
 use crate::io::{Completion, Driver, Socket, SocketAddress, SocketOption};
 use crate::session::local_session::LocalSession;
 use crate::session::tcp::{Accepted, ClientAddress, Step, TcpSession};
 use crate::session::token::{Operation, SlotKey};
+use crate::shared::FrontendStatus;
 use crate::shared::places::Places;
+use std::sync::atomic::Ordering;
 
 /// How long accepting rests after EMFILE and its kin, unless a connection ends before.
 const SHORTAGE_PAUSE_US: u64 = 100_000;
 /// At most one message about a shortage in this time.
 const SHORTAGE_REPORT_US: u64 = 10_000_000;
+
+/// Connections that may wait to be accepted where the configuration says nothing.
+const BACKLOG_DEFAULT: u32 = 4096;
 
 /// One listening socket of this worker.
 pub(super) struct Acceptor {
@@ -22,13 +27,16 @@ pub(super) struct Acceptor {
     armed: bool,
     cancelled: bool,
     /// Not to accept: an administrator's pause.
-    pub paused: bool,
+    paused: bool,
+    /// While paused the socket does not even listen, so that clients are refused rather than kept waiting, and another
+    /// process may have the port.
+    listening: bool,
     closed: bool,
 }
 
 impl Acceptor {
     pub fn new(listener: ListenerId, socket: Socket) -> Self {
-        Acceptor { listener, socket, armed: false, cancelled: false, paused: false, closed: false }
+        Acceptor { listener, socket, armed: false, cancelled: false, paused: false, listening: true, closed: false }
     }
     pub fn is_armed(&self) -> bool {
         self.armed
@@ -60,6 +68,50 @@ impl<D: Driver> Worker<D> {
             acceptor.cancelled = true;
             self.core.driver.cancel(acceptor.socket, key(index).token(Operation::Accept));
         }
+    }
+
+    /// Stops accepting until [`Worker::resume_acceptor`]; once its accept has ended the socket refuses connections.
+    /// A unix socket by path goes on as if nothing had happened, as in HAProxy 2.6: there is no port to give away.
+    pub(super) fn pause_acceptor(&mut self, index: usize) {
+        if let ListenAddress::Unix(_) = self.core.shared.config.listener(self.acceptors[index].listener).address {
+            return;
+        }
+        self.acceptors[index].paused = true;
+        self.disarm_acceptor(index);
+        self.stop_listening_if_ended(index);
+    }
+
+    /// Only for TCP sockets of our own: clients of an inherited one, which is its owner's too, wait, as in HAProxy 2.6.
+    /// With `-dR` the workers share one socket, and the last to hear of a pause may reset who came right after its end.
+    fn stop_listening_if_ended(&mut self, index: usize) {
+        let acceptor = &mut self.acceptors[index];
+        if !acceptor.paused || acceptor.armed || acceptor.closed || !acceptor.listening {
+            return;
+        }
+        if let ListenAddress::Ip { .. } = self.core.shared.config.listener(acceptor.listener).address {
+            acceptor.listening = false;
+            self.core.driver.stop_listening(acceptor.socket);
+        }
+    }
+
+    /// Ends a pause. When the port was taken meanwhile the frontend is paused again, as with HAProxy, and the log says so.
+    pub(super) fn resume_acceptor(&mut self, index: usize) {
+        let shared = self.core.shared.clone();
+        let acceptor = &mut self.acceptors[index];
+        let listener = shared.config.listener(acceptor.listener);
+        if acceptor.closed {
+            return;
+        }
+        if !acceptor.listening {
+            let backlog = shared.config.backlog_of(listener).unwrap_or(BACKLOG_DEFAULT);
+            if let Err(error) = self.core.driver.listen_again(acceptor.socket, backlog) {
+                let status = &shared.proxy(listener.frontend).frontend_status;
+                status.store(FrontendStatus::Paused as u8, Ordering::Relaxed);
+                return session_log::write_resume_failure(&mut self.core, acceptor.listener, &error);
+            }
+            acceptor.listening = true;
+        }
+        acceptor.paused = false;
     }
 
     /// Stops accepting for good; the socket is closed when its accept has ended.
@@ -98,6 +150,7 @@ impl<D: Driver> Worker<D> {
         }
         self.acceptors[index].armed = false;
         self.close_if_ended(index);
+        self.stop_listening_if_ended(index);
         let error = -completion.result;
         if completion.result < 0 && error != libc::ECANCELED {
             self.shortage(index, error);
@@ -111,7 +164,8 @@ impl<D: Driver> Worker<D> {
         let now_us = self.core.now_us();
         self.accept_again_us = Some(now_us + SHORTAGE_PAUSE_US);
         let reported = self.shortage_reported_us.is_some_and(|at_us| now_us < at_us + SHORTAGE_REPORT_US);
-        if !reported {
+        // EINVAL: another worker, with the same socket (`-dR`), has paused it, or has not resumed it yet.
+        if !reported && errno != libc::EINVAL {
             self.shortage_reported_us = Some(now_us);
             session_log::write_shortage(&mut self.core, self.acceptors[index].listener, errno);
         }

@@ -2,7 +2,7 @@
 
 use super::slots::Tenant;
 use super::{Stage, Worker};
-use crate::config::model::ServerId;
+use crate::config::model::{ListenerId, ServerId};
 use crate::io::Driver;
 use crate::policy::assign;
 use crate::session::tcp::{Step, TcpSession};
@@ -35,20 +35,15 @@ impl<D: Driver> Worker<D> {
             Message::StopFrontend { frontend } => {
                 let status = &self.core.shared.proxy(frontend).frontend_status;
                 status.store(FrontendStatus::Stopped as u8, Ordering::Relaxed);
-                self.for_acceptors_of(|listener_frontend| listener_frontend == frontend, Self::close_acceptor);
+                let shared = self.core.shared.clone();
+                let of_frontend = |listener| shared.config.listener(listener).frontend == frontend;
+                self.for_acceptors(of_frontend, Self::close_acceptor);
             }
             Message::PauseListener { listener } => {
-                for index in 0..self.acceptors.len() {
-                    if self.acceptors[index].listener == listener {
-                        self.acceptors[index].paused = true;
-                        self.disarm_acceptor(index);
-                    }
-                }
+                self.for_acceptors(|acceptor| acceptor == listener, Self::pause_acceptor);
             }
             Message::ResumeListener { listener } => {
-                for acceptor in self.acceptors.iter_mut().filter(|acceptor| acceptor.listener == listener) {
-                    acceptor.paused = false;
-                }
+                self.for_acceptors(|acceptor| acceptor == listener, Self::resume_acceptor);
                 self.arm_acceptors();
             }
             // The control thread's own.
@@ -83,15 +78,24 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    fn for_acceptors_of(
-        &mut self,
-        matches: impl Fn(crate::config::model::ProxyId) -> bool,
-        mut act: impl FnMut(&mut Self, usize),
-    ) {
+    fn for_acceptors(&mut self, matches: impl Fn(ListenerId) -> bool, mut act: impl FnMut(&mut Self, usize)) {
         for index in 0..self.acceptors.len() {
-            let frontend = self.core.shared.config.listener(self.acceptors[index].listener).frontend;
-            if matches(frontend) {
+            if matches(self.acceptors[index].listener) {
                 act(self, index);
+            }
+        }
+    }
+
+    /// What frontends have become while this worker was being started again after a failure.
+    pub(super) fn follow_frontends(&mut self) {
+        let shared = self.core.shared.clone();
+        for index in 0..self.acceptors.len() {
+            let frontend = shared.config.listener(self.acceptors[index].listener).frontend;
+            let status = shared.proxy(frontend).frontend_status.load(Ordering::Relaxed);
+            if status == FrontendStatus::Stopped as u8 {
+                self.close_acceptor(index);
+            } else if status == FrontendStatus::Paused as u8 {
+                self.pause_acceptor(index);
             }
         }
     }
@@ -100,7 +104,7 @@ impl<D: Driver> Worker<D> {
     fn soft_stop(&mut self) {
         if self.stage == Stage::Serving {
             self.stage = Stage::Draining;
-            self.for_acceptors_of(|_| true, Self::close_acceptor);
+            self.for_acceptors(|_| true, Self::close_acceptor);
             self.drop_parked();
             for key in self.slots.keys() {
                 if let Some(Tenant::Local(session)) = self.slots.get(key)
@@ -115,7 +119,7 @@ impl<D: Driver> Worker<D> {
 
     fn hard_stop(&mut self) {
         self.stage = Stage::Closing;
-        self.for_acceptors_of(|_| true, Self::close_acceptor);
+        self.for_acceptors(|_| true, Self::close_acceptor);
         self.drop_parked();
         for key in self.slots.keys() {
             let step = match self.slots.get(key) {

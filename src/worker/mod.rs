@@ -133,6 +133,7 @@ impl<D: Driver> Worker<D> {
                 pid: std::process::id(),
             },
         };
+        worker.follow_frontends();
         worker.arm_acceptors();
         // What was sent before the waker was there.
         worker.read_mailbox();

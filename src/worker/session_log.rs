@@ -34,6 +34,15 @@ pub(super) fn write_shortage<D: Driver>(core: &mut Core<D>, listener: ListenerId
     write_state(core, &StateLog { proxy, level: 1, text });
 }
 
+/// A paused listener cannot listen again.
+pub(super) fn write_resume_failure<D: Driver>(core: &mut Core<D>, listener: ListenerId, error: &std::io::Error) {
+    let config = core.shared.config.clone();
+    let listener = config.listener(listener);
+    let name = &config.proxy(listener.frontend).name;
+    let text = format!("Cannot resume frontend {name} on [{}]: {error}; it is paused again.", listener.written);
+    write_state(core, &StateLog { proxy: listener.frontend, level: 1, text });
+}
+
 /// A new connection, where the frontend has no format of its own: HAProxy's default line is written at accept.
 pub(super) fn write_accepted<D: Driver>(core: &mut Core<D>, session: &mut TcpSession) {
     if core.shared.config.proxy(session.frontend()).log_format.kind == LogFormatKind::Default {

@@ -59,6 +59,44 @@ pub fn accept_ends_when_cancelled<W: World>() {
     assert!(world.one(Token(6)).result >= 0);
 }
 
+pub fn a_stopped_listener_refuses<W: World>() {
+    let mut world = world::<W>();
+    let (listener, address) = world.listen();
+    world.driver().accept(listener, Token(5));
+    let _before = world.connect_peer(&address);
+    let served = Socket(world.one(Token(5)).result);
+    world.driver().cancel(listener, Token(5));
+    assert!(!world.one(Token(5)).more);
+    for round in 0..3 {
+        let mut waiting = world.connect_peer(&address);
+        world.driver().stop_listening(listener);
+        world.driver().stop_listening(listener);
+        assert!(matches!(until_something(&mut world, &mut waiting), PeerRead::Reset), "what waits is told");
+        assert!(world.try_connect_peer(&address).is_none(), "refused");
+        // As in a thread that does not know yet that another has stopped the listener.
+        world.driver().accept(listener, Token(6));
+        let end = world.one(Token(6));
+        assert!(end.result == -libc::EINVAL && !end.more, "{end:?}");
+        world.driver().listen_again(listener, 16).unwrap();
+        world.driver().accept(listener, Token(7));
+        world.nothing();
+        let mut after = world.connect_peer(&address);
+        let accepted = world.one(Token(7));
+        assert!(accepted.result >= 0 && accepted.more, "round {round}: {accepted:?}");
+        assert_eq!(after.send(b"hello"), 5);
+        world.driver().receive(Socket(accepted.result), BufferClass::Small, Token(8));
+        let received = world.one(Token(8));
+        assert!(received.result == 5 && received.more, "round {round}: {received:?}");
+        world.driver().release(received.buffer);
+        world.driver().cancel(Socket(accepted.result), Token(8));
+        assert!(!world.one(Token(8)).more);
+        world.driver().cancel(listener, Token(7));
+        assert!(!world.one(Token(7)).more);
+        world.driver().close(Socket(accepted.result));
+    }
+    assert!(world.driver().peer_address(served).is_ok(), "who was accepted before is not concerned");
+}
+
 pub fn accept_pauses_without_descriptors<W: World>() {
     let mut world = world::<W>();
     let (listener, address) = world.listen();

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | accept: EMFILE ends it, a later accept finds the connection | `accept_pauses_without_descriptors` |
 //! | accept: ECANCELED, and nothing of the backlog is lost | `accept_ends_when_cancelled` |
+//! | accept: EINVAL while the listener is stopped | `a_stopped_listener_refuses` |
 //! | connect: ECONNREFUSED | `connect_is_refused` |
 //! | connect: ECANCELED while nobody answers | `connect_is_cancelled` |
 //! | receive: end of stream, before and after the arming | `last_bytes_then_end` |
@@ -54,6 +55,7 @@ contract! {
         accept_delivers_every_connection
         accept_ends_when_cancelled
         accept_pauses_without_descriptors
+        a_stopped_listener_refuses
         connect_succeeds
         connect_is_refused
         connect_is_cancelled

@@ -1,6 +1,6 @@
 //! A backend together with everybody else: what the cases are generic over.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::time::Duration;
@@ -31,7 +31,11 @@ pub trait World {
     /// A listener of the driver's.
     fn listen(&mut self) -> (Socket, SocketAddress);
     /// A client connects to it.
-    fn connect_peer(&mut self, to: &SocketAddress) -> Self::Peer;
+    fn connect_peer(&mut self, to: &SocketAddress) -> Self::Peer {
+        self.try_connect_peer(to).expect("somebody listens")
+    }
+    /// The same; `None`: refused.
+    fn try_connect_peer(&mut self, to: &SocketAddress) -> Option<Self::Peer>;
     /// An address where connects succeed.
     fn origin(&mut self) -> SocketAddress;
     fn origin_accept(&mut self, address: &SocketAddress) -> Self::Peer;
@@ -241,13 +245,22 @@ macro_rules! real_world {
                 &mut self.driver
             }
             fn listen(&mut self) -> (Socket, SocketAddress) {
-                let loopback = ListenAddress::Ip { address: "127.0.0.1:0".parse().unwrap(), v6only: None };
-                let listener = Socket(open_listener(&ListenSpec::new(loopback)).unwrap().into_raw_fd());
-                let address = self.driver.local_address(listener).unwrap();
-                (listener, address)
+                // A port that the kernel chose is lost when its socket stops listening: one by number, as of a file.
+                loop {
+                    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+                    let loopback = ListenAddress::Ip { address: free, v6only: None };
+                    // Unless another test was quicker.
+                    if let Ok(listener) = open_listener(&ListenSpec::new(loopback)) {
+                        return (Socket(listener.into_raw_fd()), free.into());
+                    }
+                }
             }
-            fn connect_peer(&mut self, to: &SocketAddress) -> TcpStream {
-                nonblocking(TcpStream::connect(ip(to)).unwrap())
+            fn try_connect_peer(&mut self, to: &SocketAddress) -> Option<TcpStream> {
+                match TcpStream::connect(ip(to)) {
+                    Ok(stream) => Some(nonblocking(stream)),
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => None,
+                    Err(error) => panic!("{error}"),
+                }
             }
             fn origin(&mut self) -> SocketAddress {
                 let origin = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -325,8 +338,8 @@ impl World for SimWorld {
         let address = SocketAddress::Ip(self.next_address());
         (self.network.open_listener(address.clone()), address)
     }
-    fn connect_peer(&mut self, to: &SocketAddress) -> Self::Peer {
-        self.network.connect_client(to).unwrap()
+    fn try_connect_peer(&mut self, to: &SocketAddress) -> Option<Self::Peer> {
+        self.network.connect_client(to)
     }
     fn origin(&mut self) -> SocketAddress {
         let address = self.next_address();

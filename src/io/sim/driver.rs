@@ -193,6 +193,11 @@ impl SimDriver {
         loop {
             let mut state = self.network.state();
             let Some(listening) = state.listeners.get(&number) else { return };
+            if !listening.open {
+                drop(state);
+                self.stream(Socket(number)).accept = None;
+                return completions.push(last(token, -libc::EINVAL));
+            }
             if listening.backlog.is_empty() {
                 return;
             }
@@ -320,6 +325,22 @@ impl Driver for SimDriver {
 
     fn accept(&mut self, listener: Socket, token: Token) {
         self.stream(listener).accept = Some(token);
+    }
+
+    fn stop_listening(&mut self, listener: Socket) {
+        let mut state = self.network.state();
+        let Some(listening) = state.listeners.get_mut(&listener.0) else { return };
+        listening.open = false;
+        for waiting in std::mem::take(&mut listening.backlog) {
+            state.reset(waiting);
+        }
+    }
+
+    fn listen_again(&mut self, listener: Socket, _backlog: u32) -> io::Result<()> {
+        let mut state = self.network.state();
+        let listening = state.listeners.get_mut(&listener.0).ok_or_else(|| errno(libc::EBADF))?;
+        listening.open = true;
+        Ok(())
     }
 
     fn connect(&mut self, socket: Socket, address: &SocketAddress, token: Token) {

@@ -51,6 +51,8 @@ pub(super) struct Endpoint {
 
 pub(super) struct Listening {
     pub(super) address: SocketAddress,
+    /// Not [`crate::io::Driver::stop_listening`]'s doing.
+    pub(super) open: bool,
     pub(super) backlog: VecDeque<usize>,
 }
 
@@ -190,6 +192,10 @@ impl State {
         }
     }
 
+    fn listening_at(&self, address: &SocketAddress) -> Option<i32> {
+        self.listeners.iter().find(|(_, one)| one.open && one.address == *address).map(|(number, _)| *number)
+    }
+
     /// A connect to `to`: when it completes and with what; `None`: never.
     pub(super) fn connect(
         &mut self,
@@ -201,7 +207,7 @@ impl State {
         if self.random.chance(self.faults.connect_refused) {
             return Some((at, Err(libc::ECONNREFUSED)));
         }
-        if let Some(listener) = self.listeners.iter().find(|(_, one)| one.address == *to).map(|(number, _)| *number) {
+        if let Some(listener) = self.listening_at(to) {
             let (near, far) = self.connection(from, to);
             if let Some(listening) = self.listeners.get_mut(&listener) {
                 listening.backlog.push_back(far);
@@ -262,7 +268,7 @@ impl Network {
     pub fn open_listener(&self, address: SocketAddress) -> Socket {
         let mut state = self.state();
         let descriptor = state.new_descriptor();
-        state.listeners.insert(descriptor, Listening { address, backlog: VecDeque::new() });
+        state.listeners.insert(descriptor, Listening { address, open: true, backlog: VecDeque::new() });
         Socket(descriptor)
     }
 
@@ -282,7 +288,7 @@ impl Network {
     /// A client connects to a listener of the driver's. `None`: nobody listens there.
     pub fn connect_client(&self, to: &SocketAddress) -> Option<Peer> {
         let mut state = self.state();
-        let listener = state.listeners.iter().find(|(_, one)| one.address == *to).map(|(number, _)| *number)?;
+        let listener = state.listening_at(to)?;
         let (near, far) = state.connection(None, to);
         state.listeners.get_mut(&listener)?.backlog.push_back(far);
         Some(Peer { network: self.clone(), endpoint: near })
