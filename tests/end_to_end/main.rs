@@ -14,5 +14,6 @@ mod mqtt;
 mod pause;
 mod process;
 mod sessions;
+mod stock;
 mod tcp;
 mod tutorial;
