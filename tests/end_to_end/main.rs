@@ -11,6 +11,7 @@ mod binds;
 mod figures;
 mod limits;
 mod mqtt;
+mod options;
 mod pause;
 mod process;
 mod sessions;
