@@ -343,7 +343,8 @@ impl TcpSession {
         self.over(around, Termination::new(cause, Phase::Finished))
     }
 
-    /// Ends the session: the server's slot is free at once, operations in flight are cancelled. The first end counts.
+    /// Ends the session: operations in flight are cancelled. The first end counts. The server's slot stays taken until
+    /// [`TcpSession::close`]: whoever is next in its queue must not be there before this connection is gone.
     pub(super) fn over<D: Driver>(&mut self, around: &mut Surroundings<D>, termination: Termination) -> Step {
         if matches!(self.state, State::Closing) {
             return Step::Continue;
@@ -355,7 +356,7 @@ impl TcpSession {
         self.reset_at_close(around);
         self.termination = Some(termination);
         self.state = State::Closing; // drops a ticket
-        if let Some(lease) = self.lease.take() {
+        if let Some(lease) = &self.lease {
             let served = around.shared.server(lease.server()).served.load(Ordering::Relaxed);
             self.left_behind = served.saturating_sub(1);
         }
@@ -414,12 +415,13 @@ impl TcpSession {
         self.accepted.places = None;
     }
 
-    /// Closes the sockets.
+    /// Closes the sockets; then the server's slot is free.
     pub fn close<D: Driver>(&mut self, driver: &mut D) {
         if self.server != NO_SOCKET {
             driver.close(self.server);
             self.server = NO_SOCKET;
         }
+        self.lease = None;
         driver.close(self.accepted.client);
     }
 }

@@ -72,6 +72,20 @@ fn a_queue_is_served_to_its_end() {
         let mut world = World::new(seed, Faults::harmless(), "  default-server maxconn 1\n  timeout queue 500s\n");
         world.run_clients(10);
         world.expect_all_delivered();
+        world.expect_open_at_most(1);
+        world.expect_nothing_left();
+    });
+}
+
+/// A server's `maxconn` holds at the server too, whatever becomes of the connection before.
+#[test]
+fn a_slot_is_passed_on_when_its_connection_is_closed() {
+    for_seeds(|seed| {
+        let faults = Faults { reset: 15, connect_refused: 100, ..Faults::harmless() };
+        let mut world = World::new(seed, faults, "  default-server maxconn 1\n  timeout queue 500s\n");
+        world.run_clients(16);
+        world.expect_prefixes();
+        world.expect_open_at_most(1);
         world.expect_nothing_left();
     });
 }

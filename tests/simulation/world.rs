@@ -281,6 +281,14 @@ impl World {
         }
     }
 
+    /// What an origin saw of `maxconn`: the next in the queue connects when the one before has closed, not sooner.
+    pub fn expect_open_at_most(&self, limit: usize) {
+        for origin in ORIGINS {
+            let open_max = self.network.origin_open_max(origin.parse().unwrap());
+            assert!(open_max <= limit, "{open_max} connections to {origin} at once, maxconn is {limit}");
+        }
+    }
+
     /// No session, buffer, pipe, socket or count survives its connections.
     pub fn expect_nothing_left(&mut self) {
         self.network.set_faults(Faults::default());

@@ -373,7 +373,10 @@ impl Driver for SimDriver {
             found = true;
         }
         if stream.connect.as_ref().is_some_and(|(armed, _)| *armed == token) {
-            stream.connect = None;
+            // The handshake may be over all the same: then the close is what ends the connection.
+            if let Some((_, Some((_, Ok(endpoint))))) = stream.connect.take() {
+                stream.endpoint = Some(endpoint);
+            }
             found = true;
         }
         for armed in [&mut stream.accept, &mut stream.poll_read, &mut stream.poll_write] {

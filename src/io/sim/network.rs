@@ -59,6 +59,8 @@ pub(super) struct Listening {
 struct Origin {
     behaviour: OriginBehaviour,
     waiting: VecDeque<usize>,
+    /// The most connections that it has had open at once.
+    open_max: usize,
 }
 
 type Action = Box<dyn FnOnce(&Network)>;
@@ -222,10 +224,18 @@ impl State {
             Some(OriginBehaviour::Accept) => {}
         }
         let (near, far) = self.connection(from, to);
+        let open = self.open_to(to);
         if let Some(origin) = self.origins.get_mut(ip) {
             origin.waiting.push_back(far);
+            origin.open_max = origin.open_max.max(open);
         }
         Some((at, Ok(near)))
+    }
+
+    /// Connections to `to` that whoever made them has neither closed nor seen ended both ways.
+    fn open_to(&self, to: &SocketAddress) -> usize {
+        let is_open = |end: &&Endpoint| end.peer_address == *to && !end.closed && !(end.write_closed && end.ended);
+        self.endpoints.iter().filter(is_open).count()
     }
 }
 
@@ -275,7 +285,8 @@ impl Network {
     /// What the driver's connects to this address meet from now on; none set: refused.
     pub fn set_origin(&self, address: SocketAddr, behaviour: OriginBehaviour) {
         let mut state = self.state();
-        let origin = state.origins.entry(address).or_insert(Origin { behaviour, waiting: VecDeque::new() });
+        let origin =
+            state.origins.entry(address).or_insert(Origin { behaviour, waiting: VecDeque::new(), open_max: 0 });
         origin.behaviour = behaviour;
     }
 
@@ -283,6 +294,11 @@ impl Network {
     pub fn origin_accept(&self, address: SocketAddr) -> Option<Peer> {
         let endpoint = self.state().origins.get_mut(&address)?.waiting.pop_front()?;
         Some(Peer { network: self.clone(), endpoint })
+    }
+
+    /// The most connections that this origin has had open at once.
+    pub fn origin_open_max(&self, address: SocketAddr) -> usize {
+        self.state().origins.get(&address).map_or(0, |origin| origin.open_max)
     }
 
     /// A client connects to a listener of the driver's. `None`: nobody listens there.
