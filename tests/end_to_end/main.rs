@@ -8,6 +8,7 @@ mod support;
 
 mod balance;
 mod binds;
+mod browser;
 mod figures;
 mod limits;
 mod mqtt;

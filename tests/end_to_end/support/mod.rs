@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub mod browser;
 pub mod client;
 pub mod mosquitto;
 pub mod mqtt;
@@ -15,6 +16,7 @@ pub mod proxy;
 pub mod stats;
 pub mod syslog;
 
+pub use browser::{Browser, Element};
 pub use client::*;
 pub use mosquitto::Broker;
 pub use network::Network;
