@@ -26,7 +26,6 @@
 
 mod accept_and_connect;
 mod buffers_and_pipes;
-mod idle_memory;
 mod streams;
 mod world;
 
