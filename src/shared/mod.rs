@@ -58,8 +58,6 @@ pub struct ProcessState {
     pub maxsock: AtomicU32,
     pub ulimit_n: AtomicU64,
     pub maxpipes: AtomicU32,
-    pub pipes_used: AtomicU32,
-    pub pipes_free: AtomicU32,
     pub dropped_logs: AtomicU64,
     /// Bit n % 64: worker n has connections that wait for room, or has stopped accepting for want of it.
     pub workers_waiting: AtomicU64,
@@ -139,6 +137,9 @@ pub struct WorkerState {
     pub listeners: Vec<CachePadded<ListenerCounters>>,
     /// Busy and total microseconds of the last second, for Idle_pct.
     pub idle_percent: AtomicU8,
+    /// Pipes that hold bytes between two of its turns, and pipes kept for use.
+    pub pipes_used: AtomicU32,
+    pub pipes_free: AtomicU32,
 }
 
 impl Shared {
@@ -151,6 +152,8 @@ impl Shared {
             servers: config.servers.iter().map(|_| Default::default()).collect(),
             listeners: config.listeners.iter().map(|_| Default::default()).collect(),
             idle_percent: AtomicU8::new(100),
+            pipes_used: AtomicU32::new(0),
+            pipes_free: AtomicU32::new(0),
         };
         let process = ProcessState { started_wall_us: AtomicU64::new(wall_us), ..Default::default() };
         let proxies = config
@@ -198,6 +201,13 @@ impl Shared {
     /// The control thread's own slot in [`Shared::workers`].
     pub fn control(&self) -> &WorkerState {
         self.workers.last().expect("Shared::new makes one for the control thread")
+    }
+    /// Pipes of all workers: in use, and kept for use.
+    pub fn pipes(&self) -> (u32, u32) {
+        let sum = |of: fn(&WorkerState) -> &AtomicU32| {
+            self.workers.iter().map(|worker| of(worker).load(Ordering::Relaxed)).sum()
+        };
+        (sum(|worker| &worker.pipes_used), sum(|worker| &worker.pipes_free))
     }
     /// Sums one counter over all workers.
     pub fn proxy_sum(&self, id: ProxyId, counter: impl Fn(&ProxyCounters) -> u64) -> u64 {

@@ -14,6 +14,7 @@ mod slots;
 pub mod timer;
 
 use crate::config::model::ListenerId;
+use crate::io::PipeCounts;
 use crate::io::{Completion, Driver, Socket};
 use crate::policy::state_log::StateLog;
 use crate::session::surroundings::Surroundings;
@@ -28,6 +29,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use timer::TimerWheel;
 
 /// What a worker is made of.
@@ -55,6 +57,7 @@ pub struct Worker<D: Driver> {
     shortage_reported_us: Option<u64>,
     connections_max: u32,
     idle: IdleMeter,
+    pipes_published: PipeCounts,
     stage: Stage,
 }
 
@@ -122,6 +125,7 @@ impl<D: Driver> Worker<D> {
             shortage_reported_us: None,
             connections_max: setup.connections_max,
             idle: IdleMeter::new(now.monotonic_us),
+            pipes_published: PipeCounts::default(),
             stage: Stage::Serving,
             core: Core {
                 driver,
@@ -164,13 +168,25 @@ impl<D: Driver> Worker<D> {
         let now_us = self.core.now_us();
         if let Some(percent) = self.idle.wake(now_us) {
             let state = &self.core.shared.workers[self.core.number as usize];
-            state.idle_percent.store(percent, std::sync::atomic::Ordering::Relaxed);
+            state.idle_percent.store(percent, Ordering::Relaxed);
         }
         for completion in completions.iter() {
             self.dispatch(completion);
         }
         self.fire_timers(now_us);
+        self.publish_pipes();
         Ok(true)
+    }
+
+    /// For the stats page; a write only when there is news.
+    fn publish_pipes(&mut self) {
+        let counts = self.core.driver.pipe_counts();
+        if counts != self.pipes_published {
+            self.pipes_published = counts;
+            let state = &self.core.shared.workers[self.core.number as usize];
+            state.pipes_used.store(counts.used, Ordering::Relaxed);
+            state.pipes_free.store(counts.free, Ordering::Relaxed);
+        }
     }
 
     fn timeout_us(&self) -> Option<u64> {

@@ -104,9 +104,10 @@ fn figures(snapshot: Snapshot, pid: u32, hostname: &str) -> Vec<Figure> {
     for (position, name, tags) in [(20, "MaxSslConns", "MMP"), (21, "CurrSslConns", "MGP"), (22, "CumSslConns", "MCP")] {
         add(position, name, tags, 0u32.into(), "TLS connections");
     }
+    let (pipes_used, pipes_free) = snapshot.shared.pipes();
     add(23, "Maxpipes", "CLP", process.maxpipes.load(Relaxed).into(), "most pipes for splicing");
-    add(24, "PipesUsed", "MGP", process.pipes_used.load(Relaxed).into(), "pipes in use");
-    add(25, "PipesFree", "MGP", process.pipes_free.load(Relaxed).into(), "pipes kept for use");
+    add(24, "PipesUsed", "MGP", pipes_used.into(), "pipes in use");
+    add(25, "PipesFree", "MGP", pipes_free.into(), "pipes kept for use");
     add(26, "ConnRate", "MRP", process.connection_rate.per_second(snapshot.now_us).into(), "connections in the last second");
     add(27, "ConnRateLimit", "CLP", global.maxconnrate.into(), "most connections a second, 0 for no limit");
     add(28, "MaxConnRate", "MMP", process.connection_rate.maximum().into(), "most connections ever in a second");

@@ -63,6 +63,7 @@ fn write_process(page: &PageContext, output: &mut String) {
     let snapshot = page.snapshot;
     let shared = snapshot.shared;
     let process = &shared.process;
+    let (pipes_used, pipes_free) = shared.pipes();
     let workers = &shared.workers[..shared.workers.len().saturating_sub(1)];
     let uptime_s = snapshot.wall_us.saturating_sub(process.started_wall_us.load(Relaxed)) / 1_000_000;
     let unlimited = |value: u64| if value == 0 { "unlimited".to_string() } else { grouped(&value.to_string()) };
@@ -88,14 +89,7 @@ fn write_process(page: &PageContext, output: &mut String) {
                 number(process.connections_max.load(Relaxed))
             ),
         ),
-        (
-            "Current pipes",
-            format!(
-                "{} used, {} free",
-                number(process.pipes_used.load(Relaxed)),
-                number(process.pipes_free.load(Relaxed))
-            ),
-        ),
+        ("Current pipes", format!("{} used, {} free", number(pipes_used), number(pipes_free))),
         (
             "Conn rate",
             format!(
