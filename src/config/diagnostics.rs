@@ -177,7 +177,7 @@ impl Message {
     /// The whole message but for `[LEVEL] (pid) : `.
     fn printed(&self) -> String {
         let secrets = self.excerpt.as_ref().map(|(raw, _)| excerpt::secrets_of(raw)).unwrap_or_default();
-        let text = excerpt::escaped(&excerpt::without(&self.text, &secrets));
+        let text = excerpt::shortened(excerpt::escaped(&excerpt::without(&self.text, &secrets)));
         let place = match (&self.location, &self.excerpt) {
             (Some(location), Some(_)) => format!("parsing [{}] : ", excerpt::escaped(&location.to_string())),
             (Some(location), None) if location.line > 0 => {

@@ -160,3 +160,27 @@ proptest! {
         prop_assert_eq!(lines[2].width() - 1, "   | ".len() + before.width());
     }
 }
+
+/// A file that is one huge line, or has one huge word, is answered with a screenful, and at once.
+#[test]
+fn a_huge_line_makes_no_huge_message() {
+    let began = std::time::Instant::now();
+    let size = 8 << 20;
+    for text in ["a".repeat(size), format!("global\n  log {}", "x ".repeat(size / 2)), "\0".repeat(size)] {
+        let loaded = crate::config::load::load_text("huge.cfg", &text);
+        let printed = loaded.diagnostics.to_string();
+        assert!(loaded.config.is_none());
+        assert!(printed.len() < 20_000, "{} bytes of messages", printed.len());
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+/// The caret's line is cut on both sides of the word, whatever it is made of.
+#[test]
+fn a_long_line_is_shown_around_its_word() {
+    let long = format!("{} wrong {}", "b".repeat(5_000), "c".repeat(5_000));
+    let shown = super::excerpt::with_caret(&long, 5_002);
+    let (line, caret) = shown.trim_start_matches("\n   | ").split_once("\n   | ").expect("two lines");
+    assert!(line.starts_with("...b") && line.ends_with("c..."), "{line}");
+    assert_eq!(line.find("wrong"), caret.find('^'));
+}

@@ -9,7 +9,20 @@ const TAB_WIDTH: usize = 4;
 /// Terminal columns that are shown of a line at most, most of them before the caret's word and some after it.
 const WIDTH_MAX: usize = 160;
 const WIDTH_AFTER_CARET: usize = 60;
+/// Characters looked at on either side of the caret's: more than the width shows, and not a line of 50 MB.
+const REACH: usize = 4 * WIDTH_MAX;
+/// Characters of a message's text that are shown.
+const TEXT_MAX: usize = 2_000;
 const MASK: &str = "***";
+
+/// A message's text, cut where it quotes a word that no screen holds.
+pub fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
+}
 
 /// The line and a caret under character `column` (from 1), each after HAProxy's bar.
 pub fn with_caret(raw: &str, column: u32) -> String {
@@ -19,20 +32,24 @@ pub fn with_caret(raw: &str, column: u32) -> String {
     let target = (column.max(1) as usize - 1).max(indent);
     let mut cells: Vec<(String, usize)> = Vec::new();
     let mut caret = None;
-    for (index, character) in characters.iter().enumerate().skip(indent) {
+    let target = target.min(characters.len().max(indent));
+    let (first, last) = (indent.max(target.saturating_sub(REACH)), characters.len().min(target.saturating_add(REACH)));
+    for (index, character) in characters.iter().enumerate().take(last).skip(first) {
         if index == target {
             caret = Some(cells.len());
         }
         match secrets.iter().find(|span| span.contains(&index)) {
-            Some(span) if span.start == index || index == indent => cells.push((MASK.to_owned(), MASK.len())),
+            Some(span) if span.start == index || index == first => cells.push((MASK.to_owned(), MASK.len())),
             Some(_) => caret = caret.map(|cell: usize| cell.min(cells.len().saturating_sub(1))),
             None => cells.push(cell(*character)),
         }
     }
     let caret = caret.unwrap_or(cells.len());
     let window = window(&cells, caret);
-    let (before, after) =
-        (if window.start > 0 { "..." } else { "" }, if window.end < cells.len() { "..." } else { "" });
+    let (before, after) = (
+        if window.start > 0 || first > indent { "..." } else { "" },
+        if window.end < cells.len() || last < characters.len() { "..." } else { "" },
+    );
     let shown = cells.get(window.clone()).unwrap_or(&[]);
     let text: String = shown.iter().map(|(text, _)| text.as_str()).collect();
     let offset: usize = before.len() + shown.iter().take(caret - window.start).map(|(_, width)| width).sum::<usize>();

@@ -1,7 +1,7 @@
 //! What `-f` names: files and directories, read whole before the first line is looked at (management.txt section 3).
 
 use super::diagnostics::{Diagnostics, Severity};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,14 +62,27 @@ fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The biggest configuration file that is read. A hundred thousand servers take a tenth of it, /dev/zero never ends.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
 fn read(file: &Path, diagnostics: &mut Diagnostics) -> Option<Source> {
-    match std::fs::read(file) {
+    match read_at_most(file, FILE_BYTES_MAX) {
         Ok(bytes) => Some(Source { name: file.to_string_lossy().into(), bytes }),
         Err(error) => {
             let text = format!("Could not open configuration file {} : {}", file.display(), reason(&error));
             diagnostics.general(Severity::Alert, text);
             None
         }
+    }
+}
+
+/// The whole file; EFBIG when it has more than `bytes_max`.
+fn read_at_most(file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > bytes_max {
+        true => Err(io::Error::from_raw_os_error(libc::EFBIG)),
+        false => Ok(bytes),
     }
 }
 
@@ -141,6 +154,16 @@ mod tests {
         let mut diagnostics = Diagnostics::default();
         assert!(read_sources(std::slice::from_ref(&directory.0), &mut diagnostics).is_empty());
         assert!(diagnostics.messages.is_empty());
+    }
+
+    #[test]
+    fn a_file_without_end_is_too_large() {
+        let endless = read_at_most(Path::new("/dev/zero"), 1 << 20).expect_err("no end");
+        assert_eq!(reason(&endless), "File too large");
+        let directory = Directory::new("large", &["just"]);
+        let file = directory.0.join("just");
+        assert_eq!(read_at_most(&file, 4).expect("four bytes"), b"just");
+        assert!(read_at_most(&file, 3).is_err());
     }
 
     #[test]
