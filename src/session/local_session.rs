@@ -8,7 +8,7 @@ use super::local_http::{HttpPhase, HttpRecord, LocalHttp};
 use super::surroundings::Surroundings;
 use super::tcp::{Accepted, ClientAddress, Step};
 use super::token::{Direction, Operation};
-use crate::config::model::{Config, ProxyMode};
+use crate::config::model::{CheckMethod, Config, ProxyMode};
 use crate::io::{BufferClass, BufferId, Completion, Driver};
 use crate::policy::log_format::Endpoint;
 
@@ -19,6 +19,12 @@ const RECEIVE_CANCELLED: u8 = 8;
 
 /// How 1.8's `mode health` answers a connection.
 const HEALTH_ANSWER: &[u8] = b"OK\n";
+/// The same with `option httpchk`.
+const HEALTH_ANSWER_HTTP: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
+
+/// How long, and for how many bytes, a client is heard out after its last answer.
+const LINGER_US: u64 = 1_000_000;
+const LINGER_BYTES_MAX: u64 = 1 << 20;
 
 /// See the module's text.
 pub struct LocalSession {
@@ -32,6 +38,8 @@ pub struct LocalSession {
     held: Vec<u8>,
     armed: u8,
     close_after_output: bool,
+    lingering_since_us: Option<u64>,
+    lingered_bytes: u64,
     /// The client's end of stream is still to be told to the machine.
     input_ended: bool,
     closing: bool,
@@ -59,6 +67,8 @@ impl LocalSession {
             held: Vec::new(),
             armed: 0,
             close_after_output: false,
+            lingering_since_us: None,
+            lingered_bytes: 0,
             input_ended: false,
             closing: false,
             bytes_in: 0,
@@ -69,7 +79,9 @@ impl LocalSession {
     pub fn begin<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
         if self.http.is_none() {
             self.close_after_output = true;
-            return self.answer(around, HEALTH_ANSWER);
+            let backend = around.config().proxy(self.accepted.frontend).backend.as_ref();
+            let http = backend.is_some_and(|backend| matches!(backend.check, CheckMethod::Http(_)));
+            return self.answer(around, if http { HEALTH_ANSWER_HTTP } else { HEALTH_ANSWER });
         }
         self.arm_receive(around);
         Step::Continue
@@ -120,7 +132,7 @@ impl LocalSession {
             if self.held.is_empty() && self.http.as_ref().is_some_and(|http| http.phase() == HttpPhase::Idle) {
                 self.request_since_us = self.active_us;
             }
-            if !self.closing {
+            if !self.closing && self.lingering_since_us.is_none() {
                 let bytes = around.driver.bytes(completion.buffer);
                 self.held.extend_from_slice(&bytes[..count.min(bytes.len())]);
             }
@@ -128,6 +140,9 @@ impl LocalSession {
         }
         if self.closing {
             return Step::Continue;
+        }
+        if self.lingering_since_us.is_some() {
+            return self.received_while_lingering(around, completion.result);
         }
         match completion.result {
             0 => self.input_ended = true,
@@ -231,9 +246,31 @@ impl LocalSession {
         }
         self.drop_output(around.driver);
         if self.close_after_output {
-            return self.over(around);
+            return self.linger(around);
         }
         self.advance(around, hostname)
+    }
+
+    /// The answer is on its way. Closing now, with bytes of the client unread, would make a reset that can overtake it
+    /// (RFC 9112 section 9.6): the end is sent, and what still comes is read and thrown away, for a while.
+    fn linger<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
+        if self.input_ended {
+            return self.over(around);
+        }
+        self.lingering_since_us = Some(around.now.monotonic_us);
+        around.driver.shutdown_write(self.accepted.client);
+        self.arm_receive(around);
+        Step::Continue
+    }
+
+    fn received_while_lingering<D: Driver>(&mut self, around: &mut Surroundings<D>, result: i32) -> Step {
+        let cancelled = -result == libc::ECANCELED;
+        self.lingered_bytes += u64::from(result.max(0) as u32);
+        if result <= 0 && !cancelled || self.lingered_bytes > LINGER_BYTES_MAX {
+            return self.over(around);
+        }
+        self.arm_receive(around);
+        Step::Continue
     }
 
     fn drop_output<D: Driver>(&mut self, driver: &mut D) {
@@ -247,6 +284,9 @@ impl LocalSession {
     pub fn deadline_us(&self, config: &Config) -> Option<u64> {
         if self.closing {
             return None;
+        }
+        if let Some(since_us) = self.lingering_since_us {
+            return Some(since_us + LINGER_US);
         }
         let timeouts = &config.proxy(self.accepted.frontend).timeouts;
         let waiting_to_send = self.output.is_some();

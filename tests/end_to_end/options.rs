@@ -15,7 +15,12 @@ on_each_proxy!(
 
 // HAProxy 2.6 resets a `nolinger` client as soon as it has half-closed, and its answer is lost. It lets a busy direction
 // keep the other alive with `independent-streams`, too. The manual decides.
-on_each_engine!(nolinger_resets_at_the_end, independent_streams_time_out_a_silent_client);
+on_each_engine!(
+    nolinger_resets_at_the_end,
+    independent_streams_time_out_a_silent_client,
+    mode_health_answers_and_closes,
+    an_answer_is_not_overtaken_by_a_reset,
+);
 
 fn one_server(flavour: Flavour, origin: &Origin, options: &str) -> (Running, u16) {
     let port = ports::free_port();
@@ -112,4 +117,34 @@ fn client_buffer_sizes_reach_the_sockets(flavour: Flavour) {
     small.global.push("tune.rcvbuf.server 8192".to_string());
     let (small, usual) = (taken_by(small), taken_by(Setup::new(flavour)));
     assert!(small < usual, "{small} bytes with small buffers, {usual} without");
+}
+
+/// HAProxy has dropped the mode; 1.8's manual decides.
+fn mode_health_answers_and_closes(flavour: Flavour) {
+    let port = ports::free_port();
+    for (option, answer) in [("", "OK\n"), ("    option httpchk\n", "HTTP/1.0 200 OK\r\n\r\n")] {
+        let sections = format!("listen alive\n    bind 127.0.0.1:{port}\n    mode health\n{option}");
+        let _proxy = Setup::new(flavour).start(&sections, &[port]);
+        let mut client = connect(port);
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("asked");
+        assert_eq!(read_end(&mut client), (answer.as_bytes().to_vec(), End::Closed), "{option:?}");
+    }
+}
+
+/// A refused request with more behind it: the client reads the refusal, not a reset.
+fn an_answer_is_not_overtaken_by_a_reset(flavour: Flavour) {
+    let port = ports::free_port();
+    let sections = format!("listen page\n    bind 127.0.0.1:{port}\n    mode http\n    stats uri /s\n");
+    let proxy = Setup::new(flavour).start(&sections, &[port]);
+    for _ in 0..20 {
+        let mut client = connect(port);
+        client.write_all(b"not http\r\n\r\n").expect("sent");
+        for _ in 0..5 {
+            let _ = client.write_all(&[b'x'; 10_000]);
+            thread::sleep(Duration::from_millis(2));
+        }
+        let (answer, end) = read_end(&mut client);
+        assert!(answer.starts_with(b"HTTP/1.") && end == End::Closed, "{end:?} after {} bytes", answer.len());
+    }
+    proxy.wait_for_number(5, "page", "FRONTEND", "scur", 0);
 }
