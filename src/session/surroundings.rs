@@ -17,6 +17,9 @@ pub struct Surroundings<'a, D> {
     pub worker: u16,
     pub now: Moment,
     pub key: SlotKey,
+    /// Set to the errno when descriptors or memory for one more socket have run out: the worker stops accepting for a
+    /// while.
+    pub shortage: &'a mut Option<i32>,
     /// Server state changes that the call causes (`observe`), for the worker to log.
     pub state_logs: &'a mut Vec<StateLog>,
 }

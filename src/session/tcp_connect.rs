@@ -26,8 +26,10 @@ enum Failure {
     /// Refused, unreachable, reset.
     Refused,
     TimedOut,
-    /// No descriptor, port or memory here.
+    /// No source port here.
     Resource,
+    /// No descriptor or memory here: one is free when a connection has ended.
+    Shortage,
 }
 
 impl Failure {
@@ -35,19 +37,14 @@ impl Failure {
         match self {
             Failure::Refused => Cause::Server,
             Failure::TimedOut => Cause::ServerTimeout,
-            Failure::Resource => Cause::Resource,
+            Failure::Resource | Failure::Shortage => Cause::Resource,
         }
     }
 
     fn from_errno(errno: i32) -> Failure {
         match errno {
-            libc::EMFILE
-            | libc::ENFILE
-            | libc::ENOBUFS
-            | libc::ENOMEM
-            | libc::EADDRNOTAVAIL
-            | libc::EADDRINUSE
-            | libc::EAGAIN => Failure::Resource,
+            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => Failure::Shortage,
+            libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::EAGAIN => Failure::Resource,
             libc::ETIMEDOUT => Failure::TimedOut,
             _ => Failure::Refused,
         }
@@ -183,7 +180,11 @@ impl TcpSession {
                 Step::Continue
             }
             Err(error) => {
-                let failure = Failure::from_errno(error.raw_os_error().unwrap_or(libc::ENOBUFS));
+                let errno = error.raw_os_error().unwrap_or(libc::ENOBUFS);
+                let failure = Failure::from_errno(errno);
+                if failure == Failure::Shortage {
+                    *around.shortage = Some(errno);
+                }
                 self.attempt_failed(around, failure, false)
             }
         }
@@ -400,7 +401,7 @@ impl TcpSession {
         let (proxy, Some(backend)) = (config.proxy(backend_id), &config.proxy(backend_id).backend) else {
             return self.over(around, Termination::new(Cause::Internal, Phase::Connect));
         };
-        if failure != Failure::Resource {
+        if !matches!(failure, Failure::Resource | Failure::Shortage) {
             self.observe_error(around, server);
         }
         if u32::from(self.retries) >= backend.retries {
@@ -409,14 +410,14 @@ impl TcpSession {
             return self.over(around, Termination::new(failure.cause(), Phase::Connect));
         }
         self.retries += 1;
-        if self.may_redispatch(around, backend_id, proxy, backend, server) {
+        if failure != Failure::Shortage && self.may_redispatch(around, backend_id, proxy, backend, server) {
             self.lease = None;
             return self.choose_server(around, None, Some(server));
         }
         around.proxy_counters(backend_id).backend_retries.increment();
         around.server_counters(server).retries.increment();
         // A short wait lets a restarting server come back. After a time-out there was one already.
-        if at_once {
+        if at_once || failure == Failure::Shortage {
             self.state = State::TurnAround;
             self.deadline_changed = true;
             self.since_us = around.now.monotonic_us;

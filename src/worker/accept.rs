@@ -12,8 +12,11 @@ use crate::shared::FrontendStatus;
 use crate::shared::places::Places;
 use std::sync::atomic::Ordering;
 
-/// How long accepting rests after EMFILE and its kin, unless a connection ends before.
+/// How long accepting rests after EMFILE and its kin.
 const SHORTAGE_PAUSE_US: u64 = 100_000;
+/// The same when a server's socket could not be had: as long as its session waits before it tries again, so that those
+/// let in meanwhile do not take what it needs.
+pub(super) const SERVER_SHORTAGE_PAUSE_US: u64 = 1_000_000;
 /// At most one message about a shortage in this time.
 const SHORTAGE_REPORT_US: u64 = 10_000_000;
 
@@ -50,6 +53,9 @@ fn key(index: usize) -> SlotKey {
 impl<D: Driver> Worker<D> {
     /// Starts to accept wherever nothing speaks against it.
     pub(super) fn arm_acceptors(&mut self) {
+        if self.resting_until_us.is_some() {
+            return;
+        }
         for index in 0..self.acceptors.len() {
             let waiting = self.parked.iter().any(|parked| parked.acceptor == index);
             let acceptor = &mut self.acceptors[index];
@@ -153,27 +159,31 @@ impl<D: Driver> Worker<D> {
         self.stop_listening_if_ended(index);
         let error = -completion.result;
         if completion.result < 0 && error != libc::ECANCELED {
-            self.shortage(index, error);
+            self.rest(error, SHORTAGE_PAUSE_US);
         } else {
             self.arm_acceptors();
         }
     }
 
-    /// EMFILE, ENFILE, ENOBUFS …: rest, say so once, go on.
-    fn shortage(&mut self, index: usize, errno: i32) {
+    /// EMFILE, ENFILE, ENOBUFS …, of an accept or of a server's socket: nobody is let in for a moment. Said
+    /// once in a while.
+    pub(super) fn rest(&mut self, errno: i32, pause_us: u64) {
         let now_us = self.core.now_us();
-        self.accept_again_us = Some(now_us + SHORTAGE_PAUSE_US);
+        (self.accept_again_us, self.resting_until_us) = (Some(now_us + pause_us), Some(now_us + pause_us));
+        for index in 0..self.acceptors.len() {
+            self.disarm_acceptor(index);
+        }
         let reported = self.shortage_reported_us.is_some_and(|at_us| now_us < at_us + SHORTAGE_REPORT_US);
-        // EINVAL: another worker, with the same socket (`-dR`), has paused it, or has not resumed it yet.
-        if !reported && errno != libc::EINVAL {
+        if let Some(acceptor) = self.acceptors.first().filter(|_| !reported) {
             self.shortage_reported_us = Some(now_us);
-            session_log::write_shortage(&mut self.core, self.acceptors[index].listener, errno);
+            session_log::write_shortage(&mut self.core, acceptor.listener, errno);
         }
     }
 
     /// Serves a connection if every limit allows, else keeps it waiting and accepts no more from its listener.
     fn admit_or_park(&mut self, parked: Parked) {
-        if self.stage != Stage::Serving {
+        // Accepted before a soft stop took effect: it is served like those that were there.
+        if self.stage == Stage::Closing {
             self.core.driver.close(parked.socket);
             return;
         }

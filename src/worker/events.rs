@@ -103,7 +103,7 @@ impl<D: Driver> Worker<D> {
         }
         self.timers.clear(key.slot);
         self.slots.remove(key);
-        if self.stage == Stage::Serving && (!self.parked.is_empty() || self.accept_again_us.is_some()) {
+        if self.stage != Stage::Closing && (!self.parked.is_empty() || self.accept_again_us.is_some()) {
             self.room_freed();
         }
     }

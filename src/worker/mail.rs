@@ -105,7 +105,6 @@ impl<D: Driver> Worker<D> {
         if self.stage == Stage::Serving {
             self.stage = Stage::Draining;
             self.for_acceptors(|_| true, Self::close_acceptor);
-            self.drop_parked();
             for key in self.slots.keys() {
                 if let Some(Tenant::Local(session)) = self.slots.get(key)
                     && session.is_between_requests()

@@ -54,6 +54,8 @@ pub struct Worker<D: Driver> {
     parked: VecDeque<Parked>,
     /// When accepting is tried again after a shortage, monotonic microseconds.
     accept_again_us: Option<u64>,
+    /// Until then a shortage of descriptors or memory lets nobody in.
+    resting_until_us: Option<u64>,
     shortage_reported_us: Option<u64>,
     connections_max: u32,
     idle: IdleMeter,
@@ -77,6 +79,7 @@ struct Core<D> {
     shared: ThreadShared,
     number: u16,
     state_logs: Vec<StateLog>,
+    shortage: Option<i32>,
     log: LogSink,
     hostname: String,
     pid: u32,
@@ -91,6 +94,7 @@ impl<D: Driver> Core<D> {
             worker: self.number,
             key,
             state_logs: &mut self.state_logs,
+            shortage: &mut self.shortage,
         }
     }
 
@@ -122,6 +126,7 @@ impl<D: Driver> Worker<D> {
             acceptors: setup.listeners.into_iter().map(|(id, socket)| Acceptor::new(id, socket)).collect(),
             parked: VecDeque::new(),
             accept_again_us: None,
+            resting_until_us: None,
             shortage_reported_us: None,
             connections_max: setup.connections_max,
             idle: IdleMeter::new(now.monotonic_us),
@@ -132,6 +137,7 @@ impl<D: Driver> Worker<D> {
                 shared: Rc::new(setup.shared),
                 number: setup.number,
                 state_logs: Vec::new(),
+                shortage: None,
                 log: setup.log_sink,
                 hostname: setup.hostname,
                 pid: std::process::id(),
@@ -174,6 +180,9 @@ impl<D: Driver> Worker<D> {
             self.dispatch(completion);
         }
         self.fire_timers(now_us);
+        if let Some(errno) = self.core.shortage.take() {
+            self.rest(errno, accept::SERVER_SHORTAGE_PAUSE_US);
+        }
         self.publish_pipes();
         Ok(true)
     }
@@ -227,7 +236,7 @@ impl<D: Driver> Worker<D> {
             }
         }
         if self.accept_again_us.is_some_and(|at_us| at_us <= now_us) {
-            self.accept_again_us = None;
+            (self.accept_again_us, self.resting_until_us) = (None, None);
             self.room_freed();
         }
     }

@@ -90,7 +90,7 @@ impl<D: Driver> Worker<D> {
 
     /// Serves waiting connections as far as there is room, then accepts again.
     pub(super) fn room_freed(&mut self) {
-        if self.stage != Stage::Serving {
+        if self.stage == Stage::Closing || self.resting_until_us.is_some() {
             return;
         }
         // Each listener's connections in their order; one full frontend does not hold up another's.
