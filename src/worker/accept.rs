@@ -157,11 +157,13 @@ impl<D: Driver> Worker<D> {
         self.acceptors[index].armed = false;
         self.close_if_ended(index);
         self.stop_listening_if_ended(index);
-        let error = -completion.result;
-        if completion.result < 0 && error != libc::ECANCELED {
-            self.rest(error, SHORTAGE_PAUSE_US);
-        } else {
-            self.arm_acceptors();
+        match -completion.result {
+            // Another worker has paused the socket that they share; this one's own message is under way.
+            libc::EINVAL if !self.acceptors[index].cancelled => self.acceptors[index].paused = true,
+            error if error > 0 && !matches!(error, libc::ECANCELED | libc::EINVAL) => {
+                self.rest(error, SHORTAGE_PAUSE_US)
+            }
+            _ => self.arm_acceptors(),
         }
     }
 
