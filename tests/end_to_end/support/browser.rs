@@ -30,18 +30,10 @@ pub struct Browser {
 impl Browser {
     pub fn start() -> Browser {
         let profile = TempDir::new().expect("a directory");
-        let mut driver = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "chromedriver", "--port=0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is installed (scripts/test does)");
-        let lines = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
-        let port = lines.map_while(Result::ok).find_map(|line| {
-            line.strip_prefix("ChromeDriver was started successfully on port ")?.strip_suffix('.')?.parse().ok()
-        });
-        let mut browser = Browser { driver, port: port.unwrap_or(0), session: String::new(), profile };
+        // It takes a port for both IPv4 and IPv6, and ends when another test has got one of them first.
+        let (driver, port) =
+            (0..10).find_map(|_| start_driver()).expect("chromedriver starts (scripts/test installs it)");
+        let mut browser = Browser { driver, port, session: String::new(), profile };
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -129,6 +121,26 @@ impl Browser {
         answer.read_exact(&mut body)?;
         Ok((head, body))
     }
+}
+
+/// The driver and its port; `None` when it ended instead.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "chromedriver", "--port=0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver is installed (scripts/test does)");
+    let lines = BufReader::new(driver.stdout.take()?).lines();
+    let port = lines.map_while(Result::ok).find_map(|line| {
+        line.strip_prefix("ChromeDriver was started successfully on port ")?.strip_suffix('.')?.parse().ok()
+    });
+    if port.is_none() {
+        let _ = driver.kill();
+        let _ = driver.wait();
+    }
+    Some((driver, port?))
 }
 
 impl Drop for Browser {
