@@ -132,15 +132,18 @@ fn start_driver() -> Option<(Child, u16)> {
         .stderr(Stdio::null())
         .spawn()
         .expect("chromedriver is installed (scripts/test does)");
-    let lines = BufReader::new(driver.stdout.take()?).lines();
+    let lines = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
     let port = lines.map_while(Result::ok).find_map(|line| {
         line.strip_prefix("ChromeDriver was started successfully on port ")?.strip_suffix('.')?.parse().ok()
     });
-    if port.is_none() {
-        let _ = driver.kill();
-        let _ = driver.wait();
+    match port {
+        Some(port) => Some((driver, port)),
+        None => {
+            let _ = driver.kill();
+            let _ = driver.wait();
+            None
+        }
     }
-    Some((driver, port?))
 }
 
 impl Drop for Browser {
