@@ -57,6 +57,8 @@ pub struct Accepted {
     pub address: ClientAddress,
     pub listener: ListenerId,
     pub frontend: ProxyId,
+    /// `%rt`: sessions of this process before it.
+    pub sequence: u64,
     /// Its places under the limits, until the session is over.
     pub places: Option<Places>,
     /// The accept's time: monotonic and wall clock, microseconds.

@@ -139,6 +139,7 @@ impl TcpSession {
                 (None, Some((_, state))) => count(&state.served),
                 _ => self.left_behind,
             },
+            request_counter: self.accepted.sequence,
             retries: u32::from(self.retries),
             redispatched: self.redispatched,
             server_queue: ahead(true),

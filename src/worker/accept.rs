@@ -217,6 +217,7 @@ impl<D: Driver> Worker<D> {
             address,
             listener: listener_id,
             frontend,
+            sequence: shared.process.connection_sequence.fetch_add(1, Ordering::Relaxed),
             places: Some(places),
             monotonic_us: parked.monotonic_us,
             wall_us: parked.wall_us,

@@ -71,7 +71,6 @@ fn write_facts<D: Driver>(core: &mut Core<D>, session: &TcpSession, level: u8) {
     let now = core.driver.now();
     let mut facts = session.facts(&core.driver, &shared, now.monotonic_us);
     facts.log_counter = shared.proxy(session.frontend()).log_lines.fetch_add(1, Ordering::Relaxed);
-    facts.request_counter = shared.process.connection_sequence.load(Ordering::Relaxed);
     (facts.pid, facts.hostname) = (core.pid, &core.hostname);
     let mut line = Vec::with_capacity(256);
     log_format::render(&proxy.log_format, &facts, &mut line);
@@ -103,6 +102,7 @@ pub(super) fn write_local<D: Driver>(core: &mut Core<D>, session: &mut LocalSess
                 Ok(SocketAddress::Ip(address)) => Endpoint::Ip(address),
                 _ => Endpoint::None,
             },
+            request_counter: session.accepted.sequence,
             listener_id: shared.config.listener(listener).lid,
             accept_wall_us: record.started_wall_us,
             frontend_name: &proxy.name,
