@@ -10,7 +10,7 @@ fn functions_agree_bit_for_bit() {
     if !haproxy::is_installed() {
         return;
     }
-    let port = haproxy::free_port();
+    let port = crate::ports::free_port();
     let names = ["sdbm", "djb2", "wt6", "crc32"];
     let expressions: Vec<String> = names
         .iter()

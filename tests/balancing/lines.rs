@@ -111,7 +111,7 @@ fn a_session_has_the_same_line() {
     }
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     receiver.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let (origin, dead) = (haproxy::origin('o'), haproxy::free_port());
+    let (origin, dead) = (haproxy::origin('o'), crate::ports::free_port());
     let server = format!("server srv 127.0.0.1:{origin}");
     let mut cases = Vec::new();
     let tcp_variants = [
@@ -159,7 +159,7 @@ fn a_session_has_the_same_line() {
     let mut places: Vec<(u16, PathBuf)> = Vec::new();
     for (number, case) in cases.iter().enumerate() {
         let (port, path) =
-            (haproxy::free_port(), directory.join(format!("ringway-lines-{}-{number}", std::process::id())));
+            (crate::ports::free_port(), directory.join(format!("ringway-lines-{}-{number}", std::process::id())));
         let mode = if case.mode == ProxyMode::Http { "http" } else { "tcp" };
         let quoted = case.format.replace('\\', "\\\\").replace('"', "\\\"");
         text +=
@@ -168,7 +168,7 @@ fn a_session_has_the_same_line() {
         places.push((port, path));
     }
     // Waiting for it writes no line.
-    let up = haproxy::free_port();
+    let up = crate::ports::free_port();
     text += &format!("listen up\n  bind 127.0.0.1:{up}\n  {server}\n  no log\n");
     let _running = Running::start("lines", &text, up);
     let mut bytes = vec![0; 16384];

@@ -5,4 +5,6 @@ mod hashes;
 mod lines;
 mod machine;
 mod model;
+#[path = "../end_to_end/support/ports.rs"]
+mod ports;
 mod same_choices;

@@ -22,7 +22,7 @@ fn setup(sections: &[(&str, &[&str])]) -> Setup {
     );
     let mut names = Vec::new();
     for (index, (lines, servers)) in sections.iter().enumerate() {
-        let (name, port) = (format!("s{index}"), haproxy::free_port());
+        let (name, port) = (format!("s{index}"), crate::ports::free_port());
         text += &format!("listen {name}\n  bind 127.0.0.1:{port}\n");
         for line in lines.split(';') {
             text += &format!("  {}\n", line.trim());
@@ -33,7 +33,7 @@ fn setup(sections: &[(&str, &[&str])]) -> Setup {
         names.push((name, port));
     }
     // Connecting tells that HAProxy is up, and must not take anyone's turn.
-    let port = haproxy::free_port();
+    let port = crate::ports::free_port();
     text += &format!("listen up\n  bind 127.0.0.1:{port}\n  server x 127.0.0.1:{}\n", origins[0]);
     names.push(("up".into(), port));
     Setup { text, sections: names }

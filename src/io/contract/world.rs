@@ -191,12 +191,14 @@ pub struct RealWorld<D, const SINGLE: bool> {
     origins: Vec<TcpListener>,
     /// Keep a silent address silent.
     kept: Vec<TcpStream>,
+    /// Keep refusing addresses from being taken.
+    refusing: Vec<std::os::fd::OwnedFd>,
     filling: Vec<std::fs::File>,
 }
 
 impl<D: Driver, const SINGLE: bool> RealWorld<D, SINGLE> {
     fn with(driver: D) -> Self {
-        RealWorld { driver, origins: Vec::new(), kept: Vec::new(), filling: Vec::new() }
+        RealWorld { driver, origins: Vec::new(), kept: Vec::new(), refusing: Vec::new(), filling: Vec::new() }
     }
 
     fn origin_of(&self, address: &SocketAddress) -> &TcpListener {
@@ -211,6 +213,16 @@ impl<D: Driver, const SINGLE: bool> RealWorld<D, SINGLE> {
                 self.filling.push(file);
             }
         }
+    }
+
+    /// Bound and not listening: nobody else's listener can take the port while a test expects a refusal.
+    fn refusing_address(&mut self) -> SocketAddress {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
+        let bound = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(bound.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+        let address: SockaddrIn = getsockname(bound.as_raw_fd()).unwrap();
+        self.refusing.push(bound);
+        std::net::SocketAddr::from((address.ip(), address.port())).into()
     }
 
     fn silent_address(&mut self) -> SocketAddress {
@@ -272,7 +284,7 @@ macro_rules! real_world {
                 nonblocking(self.origin_of(address).accept().unwrap().0)
             }
             fn refusing_address(&mut self) -> SocketAddress {
-                TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().into()
+                self.refusing_address()
             }
             fn silent_address(&mut self) -> SocketAddress {
                 self.silent_address()
