@@ -6,8 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::model_acl::*;
 pub use super::model_check::*;
+pub use super::model_http::*;
 pub use super::model_log::*;
+pub use super::model_sample::*;
 
 /// Index into [`Config::proxies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -194,6 +197,7 @@ pub struct Proxy {
     pub log_format: LogFormat,
     pub options: ProxyOptions,
     pub splice: SpliceSettings,
+    pub http: HttpSettings,
     pub timeouts: Timeouts,
     pub client_keepalive: KeepaliveSettings,
     pub server_keepalive: KeepaliveSettings,
@@ -395,6 +399,7 @@ pub struct Server {
     pub tfo: bool,
     /// `cookie`, shown in the CSV.
     pub cookie: Option<String>,
+    pub pool: ServerPool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 pub mod assign;
 pub mod balance;
+pub mod exchange;
 pub mod health;
 pub mod log_date;
 pub mod log_format;

@@ -18,6 +18,7 @@ pub(crate) fn proxy(name: &str, listen: bool) -> Proxy {
         log_format: LogFormat::default(),
         options: ProxyOptions::default(),
         splice: SpliceSettings::default(),
+        http: HttpSettings::default(),
         timeouts: Timeouts { connect: Some(Duration::from_millis(500)), ..Default::default() },
         client_keepalive: KeepaliveSettings::default(),
         server_keepalive: KeepaliveSettings::default(),
@@ -63,6 +64,7 @@ pub(crate) fn server(backend: ProxyId, name: &str) -> Server {
         tcp_user_timeout: None,
         tfo: false,
         cookie: None,
+        pool: ServerPool::default(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod body;
 pub mod chunked;
 pub mod framing;
 pub mod head;
+pub mod message;
 pub mod response;
 
 /// `tchar` of RFC 9110 section 5.6.2: what a method or a header name is made of.

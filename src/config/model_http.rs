@@ -1,0 +1,76 @@
+//! How a proxy treats HTTP connections (configuration.txt section 4.2).
+
+use std::time::Duration;
+
+/// What happens to the two connections after an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionMode {
+    /// Both stay open.
+    #[default]
+    KeepAlive,
+    /// `option http-server-close`: the server's is closed.
+    ServerClose,
+    /// `option httpclose`, `option forceclose`: both are.
+    Close,
+}
+
+/// `http-reuse`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpReuse {
+    Never,
+    #[default]
+    Safe,
+    Aggressive,
+    Always,
+}
+
+/// `retry-on`: which failures of a request may be tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetryOn {
+    pub connection_failure: bool,
+    pub empty_response: bool,
+    pub junk_response: bool,
+    pub response_timeout: bool,
+    pub zero_rtt_rejected: bool,
+    /// Response statuses.
+    pub statuses: Vec<u16>,
+}
+
+/// `max-keep-alive-queue`, `http-reuse` and the switches of HTTP connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpSettings {
+    pub connection_mode: ConnectionMode,
+    pub reuse: HttpReuse,
+    pub prefer_last_server: bool,
+    /// `None`: no limit (-1).
+    pub max_keep_alive_queue: Option<u32>,
+    pub no_delay: bool,
+    pub pretend_keepalive: bool,
+    pub ignore_probes: bool,
+    pub use_proxy_header: bool,
+    pub accept_invalid_request: bool,
+    pub accept_invalid_response: bool,
+    pub buffer_request: bool,
+    pub adjust_case_bogus_client: bool,
+    pub adjust_case_bogus_server: bool,
+    /// `http-send-name-header`
+    pub send_name_header: Option<String>,
+    pub retry_on: RetryOn,
+}
+
+/// The idle connections a server may keep: `pool-max-conn`, `pool-low-conn`, `pool-purge-delay`, `max-reuse`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerPool {
+    /// `None`: no limit (-1); 0: none are kept.
+    pub max_connections: Option<u32>,
+    pub low_connections: u32,
+    pub purge_delay: Duration,
+    /// `None`: no limit (-1).
+    pub max_reuse: Option<u32>,
+}
+
+impl Default for ServerPool {
+    fn default() -> Self {
+        ServerPool { max_connections: None, low_connections: 0, purge_delay: Duration::from_secs(5), max_reuse: None }
+    }
+}
