@@ -8,6 +8,7 @@ pub mod probe;
 pub mod relay;
 pub mod runtime;
 pub mod segments;
+pub mod server_socket;
 pub mod stats;
 pub mod surroundings;
 pub mod tcp;

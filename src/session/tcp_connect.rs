@@ -1,55 +1,16 @@
 //! Getting a TCP session to a server: choice, queue, connect, retries, redispatch (configuration.txt section 4.2
 //! `retries`, `option redispatch`, `timeout queue`).
 
+use super::server_socket::{Failure, Opening, has_next_source_port, may_redispatch};
 use super::surroundings::Surroundings;
 use super::tcp::{ClientAddress, NO_SOCKET, State, Step, TcpSession};
 use super::termination::{Cause, Phase, Termination};
 use super::token::{Direction, Operation};
-use crate::config::model::{
-    Backend, BalanceAlgorithm, KeepaliveSettings, Proxy, ProxyId, Server, ServerAddress, ServerId, SourceAddress,
-    UseSource,
-};
-use crate::io::{Driver, Socket, SocketAddress, SocketOption};
+use crate::config::model::ServerId;
+use crate::io::Driver;
 use crate::policy::assign::{AssignRequest, Assignment, Lease, assign};
 use crate::policy::health;
-use crate::shared::server::RunState;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
-
-/// Source ports tried for one connection before it fails.
-const SOURCE_PORT_ATTEMPTS: u32 = 64;
-
-/// Why an attempt failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
-    /// Refused, unreachable, reset.
-    Refused,
-    TimedOut,
-    /// No source port here.
-    Resource,
-    /// No descriptor or memory here: one is free when a connection has ended.
-    Shortage,
-}
-
-impl Failure {
-    fn cause(self) -> Cause {
-        match self {
-            Failure::Refused => Cause::Server,
-            Failure::TimedOut => Cause::ServerTimeout,
-            Failure::Resource | Failure::Shortage => Cause::Resource,
-        }
-    }
-
-    fn from_errno(errno: i32) -> Failure {
-        match errno {
-            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => Failure::Shortage,
-            libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::EAGAIN => Failure::Resource,
-            libc::ETIMEDOUT => Failure::TimedOut,
-            _ => Failure::Refused,
-        }
-    }
-}
 
 impl TcpSession {
     /// Asks for a server, keeping or avoiding one, and connects or queues.
@@ -171,7 +132,8 @@ impl TcpSession {
 
     fn open_and_connect<D: Driver>(&mut self, around: &mut Surroundings<D>, server: ServerId) -> Step {
         let config = around.config().clone();
-        match self.open_server_socket(around, &config, server) {
+        let opening = self.opening();
+        match opening.open(around, &config, server) {
             Ok((socket, address)) => {
                 self.server = socket;
                 self.state = State::Connecting;
@@ -190,134 +152,6 @@ impl TcpSession {
         }
     }
 
-    /// A socket with the server's options set, and where to connect it.
-    fn open_server_socket<D: Driver>(
-        &self,
-        around: &mut Surroundings<D>,
-        config: &crate::config::model::Config,
-        id: ServerId,
-    ) -> io::Result<(Socket, SocketAddress)> {
-        let server = config.server(id);
-        let proxy = config.proxy(server.backend);
-        let address = self.server_address(around.driver, server)?;
-        let socket = around.driver.open_stream(&address)?;
-        let prepared = match address {
-            SocketAddress::Ip(ip) => self.prepare(around, socket, ip, server, proxy),
-            _ => Ok(()),
-        };
-        match prepared {
-            Ok(()) => Ok((socket, address)),
-            Err(error) => {
-                around.driver.close(socket);
-                Err(error)
-            }
-        }
-    }
-
-    fn server_address<D: Driver>(&self, driver: &D, server: &Server) -> io::Result<SocketAddress> {
-        match &server.address {
-            Some(ServerAddress::Ip(address)) => {
-                let mut address = *address;
-                if let Some(offset) = server.port_offset_from_client
-                    && let SocketAddress::Ip(local) = driver.local_address(self.accepted.client)?
-                {
-                    address.set_port((local.port() as i32 + offset).clamp(0, u16::MAX as i32) as u16);
-                }
-                Ok(SocketAddress::Ip(address))
-            }
-            Some(ServerAddress::Unix(path)) => Ok(SocketAddress::Unix(path.clone())),
-            Some(ServerAddress::Abstract(name)) => Ok(SocketAddress::Abstract(name.clone())),
-            None => Err(io::Error::from_raw_os_error(libc::EHOSTUNREACH)),
-        }
-    }
-
-    fn prepare<D: Driver>(
-        &self,
-        around: &mut Surroundings<D>,
-        socket: Socket,
-        to: SocketAddr,
-        server: &Server,
-        proxy: &Proxy,
-    ) -> io::Result<()> {
-        let driver = &mut *around.driver;
-        driver.set_option(socket, &SocketOption::NoDelay(true))?;
-        set_keepalive(driver, socket, &proxy.server_keepalive)?;
-        if let Some(timeout) = server.tcp_user_timeout {
-            driver
-                .set_option(socket, &SocketOption::UserTimeoutMs(timeout.as_millis().min(u32::MAX as u128) as u32))?;
-        }
-        let global = &around.shared.config.global;
-        if let Some(bytes) = global.rcvbuf_server_bytes {
-            driver.set_option(socket, &SocketOption::ReceiveBufferBytes(bytes))?;
-        }
-        if let Some(bytes) = global.sndbuf_server_bytes {
-            driver.set_option(socket, &SocketOption::SendBufferBytes(bytes))?;
-        }
-        if proxy.options.tcp_smart_connect {
-            // The acknowledgement of the handshake travels with the client's first bytes.
-            driver.set_option(socket, &SocketOption::QuickAck(false))?;
-        }
-        if server.tfo {
-            driver.set_option(socket, &SocketOption::FastOpenConnect)?;
-        }
-        let source = server.source.as_ref().or(proxy.backend.as_ref().and_then(|backend| backend.source.as_ref()));
-        match source {
-            Some(source) => self.bind_source(driver, socket, to, source),
-            None => Ok(()),
-        }
-    }
-
-    /// `source …`: the address and port that the server sees.
-    fn bind_source<D: Driver>(
-        &self,
-        driver: &mut D,
-        socket: Socket,
-        to: SocketAddr,
-        source: &SourceAddress,
-    ) -> io::Result<()> {
-        if let Some(interface) = &source.interface {
-            driver.set_option(socket, &SocketOption::BindToDevice(interface.clone()))?;
-        }
-        let client = match &self.accepted.address {
-            ClientAddress::Ip(address) => Some(*address),
-            _ => None,
-        };
-        let transparent = match (source.use_client, client) {
-            (UseSource::Client, client) => client,
-            (UseSource::ClientIp, Some(client)) => Some(SocketAddr::new(client.ip(), 0)),
-            (UseSource::Address(address), _) => Some(address),
-            _ => None,
-        };
-        if let Some(address) = transparent {
-            driver.set_option(socket, &SocketOption::Transparent)?;
-            return driver.set_option(socket, &SocketOption::BindSource(address));
-        }
-        if source.address.is_ipv4() != to.is_ipv4() && !is_any(source.address) {
-            return Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL));
-        }
-        let Some((first, last)) = source.ports.filter(|(first, last)| first <= last) else {
-            if is_any(source.address) {
-                return Ok(());
-            }
-            return driver.set_option(socket, &SocketOption::BindSource(SocketAddr::new(source.address, 0)));
-        };
-        let span = u32::from(last - first) + 1;
-        // Where the last search ended does not matter much: start anywhere, take the first that is free.
-        let start = (self.accepted.monotonic_us / 7
-            + self.accepted.client.0 as u64 * 31
-            + u64::from(self.source_ports_tried)) as u32
-            % span;
-        let mut failure = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
-        for attempt in 0..span.min(SOURCE_PORT_ATTEMPTS) {
-            let port = first + ((start + attempt) % span) as u16;
-            match driver.set_option(socket, &SocketOption::BindSource(SocketAddr::new(source.address, port))) {
-                Ok(()) => return Ok(()),
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
-    }
-
     /// connect() completed with 0 or `-errno`.
     pub(super) fn connect_completed<D: Driver>(&mut self, around: &mut Surroundings<D>, result: i32) -> Step {
         if matches!(self.state, State::Abandoning) {
@@ -334,17 +168,20 @@ impl TcpSession {
         self.established(around)
     }
 
-    /// A bound port may be some other connection's to the same server, which only connect() finds out: then the server
-    /// to try again with the next port, as long as the range has one.
+    /// What the server's socket takes from this session.
+    fn opening(&self) -> Opening<'_> {
+        Opening {
+            client: self.accepted.client,
+            client_address: &self.accepted.address,
+            seed: self.accepted.monotonic_us / 7 + self.accepted.client.0 as u64 * 31,
+            source_ports_tried: self.source_ports_tried,
+        }
+    }
+
     fn next_source_port<D: Driver>(&mut self, around: &Surroundings<D>, errno: i32) -> Option<ServerId> {
-        let id = self.chosen.filter(|_| matches!(errno, libc::EADDRNOTAVAIL | libc::EADDRINUSE))?;
-        let server = around.config().server(id);
-        let backend = around.config().proxy(server.backend).backend.as_ref();
-        let source = server.source.as_ref().or(backend.and_then(|backend| backend.source.as_ref()))?;
-        let (first, last) = source.ports?;
+        let server = self.chosen?;
         self.source_ports_tried += 1;
-        let tried = u32::from(self.source_ports_tried);
-        (tried <= u32::from(last.saturating_sub(first)) && tried < SOURCE_PORT_ATTEMPTS).then_some(id)
+        has_next_source_port(around.config(), server, errno, self.source_ports_tried).then_some(server)
     }
 
     fn established<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
@@ -398,7 +235,7 @@ impl TcpSession {
             return self.over(around, Termination::new(Cause::Internal, Phase::Connect));
         };
         let config = around.config().clone();
-        let (proxy, Some(backend)) = (config.proxy(backend_id), &config.proxy(backend_id).backend) else {
+        let Some(backend) = &config.proxy(backend_id).backend else {
             return self.over(around, Termination::new(Cause::Internal, Phase::Connect));
         };
         if !matches!(failure, Failure::Resource | Failure::Shortage) {
@@ -410,7 +247,7 @@ impl TcpSession {
             return self.over(around, Termination::new(failure.cause(), Phase::Connect));
         }
         self.retries += 1;
-        if failure != Failure::Shortage && self.may_redispatch(around, backend_id, proxy, backend, server) {
+        if failure != Failure::Shortage && may_redispatch(around.shared, backend_id, i32::from(self.retries), server) {
             self.lease = None;
             return self.choose_server(around, None, Some(server));
         }
@@ -426,35 +263,6 @@ impl TcpSession {
         self.connect(around, server)
     }
 
-    /// HAProxy's rule: the server is down, or it is the retry that `option redispatch <interval>` names, or any other
-    /// server is as good (a round robin with more than one of them).
-    fn may_redispatch<D: Driver>(
-        &self,
-        around: &Surroundings<D>,
-        backend_id: ProxyId,
-        proxy: &Proxy,
-        backend: &Backend,
-        server: ServerId,
-    ) -> bool {
-        let Some(interval) = proxy.options.redispatch_interval else { return false };
-        let retries = i32::from(self.retries);
-        let at_interval = match interval {
-            0 => false,
-            every if every > 0 => retries % every == 0,
-            from_last => {
-                let period = backend.retries as i32 + 1 + from_last;
-                period > 0 && retries % period == 0
-            }
-        };
-        let active = around.shared.proxy(backend_id).active_servers.load(Ordering::Relaxed);
-        let round_robin = matches!(
-            backend.balance,
-            BalanceAlgorithm::RoundRobin | BalanceAlgorithm::StaticRoundRobin | BalanceAlgorithm::Random { .. }
-        );
-        let running = matches!(around.shared.server(server).run_state(), RunState::Running);
-        !running || at_interval || (round_robin && active > 1)
-    }
-
     /// The turn-around is over.
     pub(super) fn try_again<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
         match self.chosen.filter(|_| self.lease.is_some()) {
@@ -462,27 +270,4 @@ impl TcpSession {
             None => self.choose_server(around, None, None),
         }
     }
-}
-
-fn is_any(address: IpAddr) -> bool {
-    address.is_unspecified()
-}
-
-/// `option srvtcpka` and its numbers.
-fn set_keepalive<D: Driver>(driver: &mut D, socket: Socket, settings: &KeepaliveSettings) -> io::Result<()> {
-    if !settings.enabled {
-        return Ok(());
-    }
-    driver.set_option(socket, &SocketOption::Keepalive(true))?;
-    if let Some(count) = settings.count {
-        driver.set_option(socket, &SocketOption::KeepaliveCount(count))?;
-    }
-    if let Some(idle) = settings.idle {
-        driver.set_option(socket, &SocketOption::KeepaliveIdleSeconds(idle.as_secs().min(u32::MAX as u64) as u32))?;
-    }
-    if let Some(interval) = settings.interval {
-        let seconds = interval.as_secs().min(u32::MAX as u64) as u32;
-        driver.set_option(socket, &SocketOption::KeepaliveIntervalSeconds(seconds))?;
-    }
-    Ok(())
 }
