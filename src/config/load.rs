@@ -13,8 +13,8 @@ use super::source::{Source, read_sources};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 use super::{
-    preprocess, resolve, section_balance, section_bind, section_checks, section_global, section_log, section_options,
-    section_proxy, section_server, section_stats, section_timeouts,
+    preprocess, resolve, section_balance, section_bind, section_checks, section_global, section_http, section_log,
+    section_options, section_proxy, section_server, section_stats, section_timeouts,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -155,6 +155,7 @@ pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParse
         section_options::KEYWORDS,
         section_timeouts::KEYWORDS,
         section_balance::KEYWORDS,
+        section_http::KEYWORDS,
         section_log::KEYWORDS,
         section_stats::KEYWORDS,
         section_checks::KEYWORDS,

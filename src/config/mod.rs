@@ -40,6 +40,7 @@ mod section_bind;
 mod section_checks;
 mod section_global;
 mod section_header;
+mod section_http;
 mod section_log;
 mod section_options;
 mod section_proxy;

@@ -116,6 +116,14 @@ pub struct Global {
     pub sndbuf_client_bytes: Option<u32>,
     pub rcvbuf_server_bytes: Option<u32>,
     pub sndbuf_server_bytes: Option<u32>,
+    /// `tune.maxrewrite` in bytes, default 1024: a head may fill `bufsize_bytes` less this. At most half of the buffer.
+    pub maxrewrite_bytes: u32,
+    /// `tune.http.maxhdr`: lines of a head, the first one included; default 101.
+    pub http_header_lines_max: u32,
+    /// `tune.http.cookielen`: the longest `capture cookie`, with its end; default 63.
+    pub cookie_capture_length_max: u32,
+    /// `tune.http.logurilen`: the longest request line in a log, default 1024 bytes.
+    pub log_uri_length_max: u32,
     pub runtime_sockets: Vec<RuntimeSocket>,
     /// `stats timeout`, default 10 s.
     pub stats_timeout: Option<Duration>,

@@ -25,7 +25,7 @@ pub enum HttpReuse {
 }
 
 /// `retry-on`: which failures of a request may be tried again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryOn {
     pub connection_failure: bool,
     pub empty_response: bool,
@@ -34,6 +34,31 @@ pub struct RetryOn {
     pub zero_rtt_rejected: bool,
     /// Response statuses.
     pub statuses: Vec<u16>,
+}
+
+impl Default for RetryOn {
+    /// `conn-failure`, as without the keyword.
+    fn default() -> Self {
+        RetryOn { connection_failure: true, ..RetryOn::none() }
+    }
+}
+
+impl RetryOn {
+    pub fn none() -> Self {
+        RetryOn {
+            connection_failure: false,
+            empty_response: false,
+            junk_response: false,
+            response_timeout: false,
+            zero_rtt_rejected: false,
+            statuses: Vec::new(),
+        }
+    }
+
+    /// Whether the whole request has to be kept for a second sending: a failed connection has sent nothing.
+    pub fn needs_request(&self) -> bool {
+        self.empty_response || self.junk_response || self.response_timeout || !self.statuses.is_empty()
+    }
 }
 
 /// `max-keep-alive-queue`, `http-reuse` and the switches of HTTP connections.
@@ -56,6 +81,29 @@ pub struct HttpSettings {
     /// `http-send-name-header`
     pub send_name_header: Option<String>,
     pub retry_on: RetryOn,
+}
+
+impl HttpSettings {
+    /// Whether the client's connection is closed after a response. Only the frontend is asked (2.6's manual, `option
+    /// httpclose`).
+    pub fn closes_client(frontend: &HttpSettings) -> bool {
+        frontend.connection_mode == ConnectionMode::Close
+    }
+
+    /// Whether the server's connection is closed after a response: frontend or backend say so.
+    pub fn closes_server(frontend: &HttpSettings, backend: &HttpSettings) -> bool {
+        [frontend, backend].iter().any(|side| side.connection_mode != ConnectionMode::KeepAlive)
+    }
+
+    /// `option http-buffer-request`, in either.
+    pub fn buffers_request(frontend: &HttpSettings, backend: &HttpSettings) -> bool {
+        frontend.buffer_request || backend.buffer_request
+    }
+
+    /// `option http-no-delay`, in either.
+    pub fn sends_at_once(frontend: &HttpSettings, backend: &HttpSettings) -> bool {
+        frontend.no_delay || backend.no_delay
+    }
 }
 
 /// The idle connections a server may keep: `pool-max-conn`, `pool-low-conn`, `pool-purge-delay`, `max-reuse`.

@@ -161,7 +161,7 @@ fn resolve_proxy(
         log_tag: settings.log_tag.clone(),
         options: options_of(settings),
         splice: splice_of(settings),
-        http: HttpSettings::default(),
+        http: settings.http.clone(),
         timeouts: settings.timeouts,
         client_keepalive: keepalive(settings, settings.client_keepalive, "clitcpka"),
         server_keepalive: keepalive(settings, settings.server_keepalive, "srvtcpka"),

@@ -63,6 +63,7 @@ pub fn resolve_global(
     global.workers = layout.workers;
     global.nbproc = layout.processes;
     global.maxconn = overrides.maxconn.or(global.maxconn);
+    global.maxrewrite_bytes = global.maxrewrite_bytes.min(global.bufsize_bytes / 2);
     global.log = LogSettings { targets: written.log_targets.clone() };
     global.cpu_map = cpu_map(&written.cpu_maps, layout);
     if global.daemon && global.debug {

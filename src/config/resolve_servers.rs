@@ -111,7 +111,7 @@ impl Resolver<'_> {
             tcp_user_timeout: settings.tcp_user_timeout,
             tfo: settings.tfo,
             cookie: settings.cookie.clone(),
-            pool: ServerPool::default(),
+            pool: settings.pool.clone(),
         }
     }
 

@@ -20,6 +20,7 @@ pub fn check(written: &Written, config: &Config, diagnostics: &mut Diagnostics) 
         modes(proxy, config.proxy(id), config, diagnostics);
         ignored_rules(proxy, diagnostics);
         ignored_cookies(proxy, diagnostics);
+        ignored_http(proxy, diagnostics);
         unused_backend(proxy, id, &used, diagnostics);
         log_without_global(proxy, written, diagnostics);
     }
@@ -111,6 +112,17 @@ fn ignored_cookies(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
         let text =
             format!("proxy '{}' : ignoring cookie for server '{}' as HTTP mode is disabled.", proxy.name, server.name);
         diagnostics.about(Severity::Warning, &server.location, text);
+    }
+}
+
+/// What only a request or a response can make act.
+fn ignored_http(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
+    if proxy.settings.mode == ProxyMode::Http {
+        return;
+    }
+    for (keyword, location) in &proxy.own.http {
+        let text = format!("'{keyword}' ignored for proxy '{}' as it requires HTTP mode.", proxy.name);
+        diagnostics.about(Severity::Warning, location, text);
     }
 }
 

@@ -50,6 +50,10 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenGlobal>)] = &[
     ("stats timeout", stats_timeout),
     ("stats maxconn", stats_maxconn),
     ("tune.bufsize", bufsize),
+    ("tune.maxrewrite", |s, g| number(s, &mut g.model.maxrewrite_bytes)),
+    ("tune.http.maxhdr", http_header_lines),
+    ("tune.http.cookielen", |s, g| number(s, &mut g.model.cookie_capture_length_max)),
+    ("tune.http.logurilen", log_uri_length),
     ("tune.pipesize", |s, g| size(s, &mut g.model.pipesize_bytes)),
     ("tune.rcvbuf.client", |s, g| optional_size(s, &mut g.model.rcvbuf_client_bytes)),
     ("tune.sndbuf.client", |s, g| optional_size(s, &mut g.model.sndbuf_client_bytes)),
@@ -70,6 +74,10 @@ pub fn defaults() -> WrittenGlobal {
             strict_limits: false,
             log_tag: "haproxy".to_owned(),
             bufsize_bytes: 16_384,
+            maxrewrite_bytes: 1024,
+            http_header_lines_max: 101,
+            cookie_capture_length_max: 63,
+            log_uri_length_max: 1024,
             stats_timeout: Some(Duration::from_secs(10)),
             stats_maxconn: 10,
             ..Global::default()
@@ -269,6 +277,22 @@ fn bufsize(statement: &mut Statement, global: &mut WrittenGlobal) {
         return statement.error(0, "'tune.bufsize' expects a positive size in bytes.");
     }
     global.model.bufsize_bytes = bytes;
+}
+
+fn http_header_lines(statement: &mut Statement, global: &mut WrittenGlobal) {
+    let Some(text) = statement.required(0, "a number of header lines from 1 to 32767") else { return };
+    let lines = parse_u32(text, 1, 32_767, "tune.http.maxhdr");
+    if let Some(lines) = statement.accept(0, lines)
+        && statement.at_most(1)
+    {
+        global.model.http_header_lines_max = lines;
+    }
+}
+
+fn log_uri_length(statement: &mut Statement, global: &mut WrittenGlobal) {
+    if let Some(bytes) = read_number(statement, 1) {
+        global.model.log_uri_length_max = bytes;
+    }
 }
 
 fn size(statement: &mut Statement, field: &mut u32) {

@@ -6,7 +6,7 @@ use super::model::*;
 use super::options::parse_options;
 use super::section_proxy::parse_source_options;
 use super::statement::{LineParser, OptionParser, Statement};
-use super::values::{DefaultUnit, parse_port, parse_time, parse_u32};
+use super::values::{DefaultUnit, parse_integer, parse_port, parse_time, parse_u32};
 use super::written::*;
 use super::written_server::*;
 use std::time::Duration;
@@ -46,6 +46,10 @@ pub const OPTIONS: &[(&str, OptionParser<ServerSettings>)] = &[
     ("no-tfo", |_, o| set(&mut o.tfo, false)),
     ("cookie", cookie),
     ("init-addr", init_addr),
+    ("max-reuse", |s, o| limit(s, &mut o.pool.max_reuse)),
+    ("pool-max-conn", |s, o| limit(s, &mut o.pool.max_connections)),
+    ("pool-low-conn", |s, o| count(s, &mut o.pool.low_connections, 0)),
+    ("pool-purge-delay", pool_purge_delay),
 ];
 
 /// More servers than this in one template are a typing error: each costs memory, checks and a statistics line.
@@ -169,6 +173,24 @@ fn count(statement: &mut Statement, field: &mut u32, minimum: u32) -> usize {
         if let Some(number) = statement.accept(0, number) {
             *field = number;
         }
+    }
+    1
+}
+
+/// A number, or -1 for no limit.
+fn limit(statement: &mut Statement, field: &mut Option<u32>) -> usize {
+    if let Some(text) = statement.required(0, "a number, or -1 for no limit") {
+        let number = parse_integer(text, -1, i32::MAX.into(), statement.keyword);
+        if let Some(number) = statement.accept(0, number) {
+            *field = u32::try_from(number).ok();
+        }
+    }
+    1
+}
+
+fn pool_purge_delay(statement: &mut Statement, settings: &mut ServerSettings) -> usize {
+    if let Some(delay) = time(statement, DefaultUnit::Milliseconds) {
+        settings.pool.purge_delay = delay;
     }
     1
 }

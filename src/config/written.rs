@@ -106,6 +106,8 @@ pub struct OwnKeywords {
     pub http_send: bool,
     /// A `bind` line was there, right or wrong.
     pub bind: bool,
+    /// Keywords that only act in HTTP mode, and where they stand.
+    pub http: Vec<(String, Location)>,
 }
 
 impl WrittenProxy {
@@ -155,6 +157,7 @@ pub struct ProxySettings {
     pub hash_balance_factor: u32,
     pub retries: Option<u32>,
     pub source: Option<SourceAddress>,
+    pub http: HttpSettings,
     pub stats: Option<StatsSettings>,
     pub check_kind: CheckKind,
     pub tcp_check: Vec<TcpCheckRule>,

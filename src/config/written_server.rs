@@ -79,6 +79,7 @@ pub struct ServerSettings {
     pub tcp_user_timeout: Option<Duration>,
     pub tfo: bool,
     pub cookie: Option<String>,
+    pub pool: ServerPool,
     /// `init-addr`, in order; empty: `last,libc`.
     pub initial_address: Vec<InitialAddress>,
 }
@@ -122,6 +123,7 @@ impl Default for ServerSettings {
             tcp_user_timeout: None,
             tfo: false,
             cookie: None,
+            pool: ServerPool::default(),
             initial_address: Vec::new(),
         }
     }

@@ -4,6 +4,8 @@
 //! package `haproxy`); the lists below name each difference with its reason, and a difference that went away is an
 //! error, too: the lists stay true.
 
+mod http_settings;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
