@@ -1,6 +1,6 @@
 //! Peers side by side, interleaved over rounds: A B C A B C. Ratios within one run hold, absolute times don't.
 
-use crate::peers::Peer;
+use crate::peers::{Peer, Setup};
 use crate::{Scenario, cpu, load, origin};
 use anyhow::Context;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,6 +17,9 @@ pub struct Arguments {
     seconds: f64,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Size of an HTTP answer's body; the scenario's own unless given.
+    #[arg(long)]
+    body_bytes: Option<usize>,
     /// Which to compare; the first haproxy in the list is the one that ratios refer to.
     #[arg(long, value_delimiter = ',', default_values_t = [Peer::RingwayUring, Peer::RingwayEpoll, Peer::Haproxy, Peer::Nginx].map(PeerArgument))]
     peers: Vec<PeerArgument>,
@@ -54,6 +57,7 @@ struct Measurement {
     /// µs per exchange, s per GB, or bytes per connection.
     cost: f64,
     units_per_second: f64,
+    p50_us: u64,
     p99_us: u64,
     errors: u64,
 }
@@ -64,7 +68,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let origin_address = listener.local_addr()?;
     nix_backlog(&listener)?;
     let scenario = arguments.scenario;
-    std::thread::spawn(move || origin::run(listener, scenario));
+    let body_bytes = arguments.body_bytes.unwrap_or(scenario.body_bytes());
+    std::thread::spawn(move || origin::run(listener, scenario, body_bytes));
     let folder = std::env::temp_dir().join(format!("ringway-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let mut rows: Vec<(Peer, Vec<Measurement>)> = arguments.peers.iter().map(|peer| (peer.0, Vec::new())).collect();
@@ -96,7 +101,17 @@ fn measure(
         Peer::Direct => origin,
         _ => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
     };
-    let mut child = peer.start(listen, origin, &arguments.cpus, arguments.workers, &arguments.ringway, folder)?;
+    let setup = Setup {
+        listen,
+        origin,
+        scenario: arguments.scenario,
+        connections: arguments.connections,
+        cpus: &arguments.cpus,
+        workers: arguments.workers,
+        ringway: &arguments.ringway,
+        folder,
+    };
+    let mut child = peer.start(&setup)?;
     let result = measure_running(child.as_ref().map(|child| child.id()), arguments, listen);
     if let Some(child) = &mut child {
         child.kill().ok();
@@ -108,7 +123,7 @@ fn measure(
 fn measure_running(pid: Option<u32>, arguments: &Arguments, listen: SocketAddr) -> anyhow::Result<Measurement> {
     wait_until_it_answers(listen)?;
     let duration = Duration::from_secs_f64(arguments.seconds);
-    if arguments.scenario == Scenario::Idle {
+    if arguments.scenario.is_idle() {
         return measure_idle(pid, arguments, listen);
     }
     let mut load = load::Load::open(listen, arguments.scenario, arguments.connections)?;
@@ -123,6 +138,7 @@ fn measure_running(pid: Option<u32>, arguments: &Arguments, listen: SocketAddr) 
     Ok(Measurement {
         cost,
         units_per_second: report.units as f64 / report.seconds,
+        p50_us: report.latency_us.value_at_quantile(0.5),
         p99_us: report.latency_us.value_at_quantile(0.99),
         errors: report.errors,
     })
@@ -131,18 +147,20 @@ fn measure_running(pid: Option<u32>, arguments: &Arguments, listen: SocketAddr) 
 fn measure_idle(pid: Option<u32>, arguments: &Arguments, listen: SocketAddr) -> anyhow::Result<Measurement> {
     let pid = pid.context("idle needs a proxy")?;
     // The first few connections pay for what is allocated once.
-    let warm = load::Load::open(listen, Scenario::Idle, 50)?;
+    let warm = load::Load::open(listen, arguments.scenario, 50)?;
     std::thread::sleep(Duration::from_millis(200));
     let before = cpu::resident_bytes(pid);
-    let mut load = load::Load::open(listen, Scenario::Idle, arguments.connections)?;
+    let mut load = load::Load::open(listen, arguments.scenario, arguments.connections)?;
     let report = load.run(Duration::from_secs_f64(arguments.seconds))?;
     let grown = cpu::resident_bytes(pid).saturating_sub(before);
     drop(warm);
+    let errors = report.errors + load.unanswered() as u64;
     Ok(Measurement {
         cost: grown as f64 / arguments.connections as f64,
         units_per_second: 0.0,
+        p50_us: 0,
         p99_us: 0,
-        errors: report.errors,
+        errors,
     })
 }
 
@@ -164,35 +182,40 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn print_table(arguments: &Arguments, rows: &[(Peer, Vec<Measurement>)]) {
     let unit = match arguments.scenario {
         Scenario::Bulk => "CPU s/GB",
-        Scenario::Idle => "bytes/connection",
+        Scenario::Idle | Scenario::HttpIdle => "bytes/connection",
         _ => "CPU us/exchange",
     };
     println!("{:?}, {} connections, {} rounds", arguments.scenario, arguments.connections, arguments.rounds);
     println!(
-        "{:18} {:>16} {:>16} {:>8} {:>12} {:>9} {:>7}",
-        "peer", unit, "spread", "ratio", "units/s", "p99 us", "errors"
+        "{:18} {:>16} {:>16} {:>8} {:>8} {:>12} {:>9} {:>9} {:>7}",
+        "peer", unit, "spread", "ratio", "/haproxy", "units/s", "p50 us", "p99 us", "errors"
     );
-    let reference = rows
-        .iter()
-        .filter(|(peer, _)| matches!(peer, Peer::Haproxy | Peer::HaproxySplice | Peer::Nginx))
-        .map(|(_, measurements)| median(measurements.iter().map(|m| m.cost).collect()))
-        .fold(f64::INFINITY, f64::min);
+    let lowest = |wanted: &[Peer]| {
+        rows.iter()
+            .filter(|(peer, _)| wanted.contains(peer))
+            .map(|(_, measurements)| median(measurements.iter().map(|m| m.cost).collect()))
+            .fold(f64::INFINITY, f64::min)
+    };
+    let best = lowest(&[Peer::Haproxy, Peer::HaproxySplice, Peer::Nginx]);
+    let haproxy = lowest(&[Peer::Haproxy]);
     for (peer, measurements) in rows {
         let costs: Vec<f64> = measurements.iter().map(|m| m.cost).collect();
         let (low, high) =
             costs.iter().fold((f64::INFINITY, 0f64), |(low, high), cost| (low.min(*cost), high.max(*cost)));
         let middle = median(costs);
         println!(
-            "{:18} {:>16.3} {:>7.2}-{:<8.2} {:>8.2} {:>12.0} {:>9} {:>7}",
+            "{:18} {:>16.3} {:>7.2}-{:<8.2} {:>8.2} {:>8.2} {:>12.0} {:>9} {:>9} {:>7}",
             peer.name(),
             middle,
             low,
             high,
-            middle / reference,
+            middle / best,
+            middle / haproxy,
             median(measurements.iter().map(|m| m.units_per_second).collect()),
+            median(measurements.iter().map(|m| m.p50_us as f64).collect()),
             median(measurements.iter().map(|m| m.p99_us as f64).collect()),
             measurements.iter().map(|m| m.errors).sum::<u64>()
         );
     }
-    println!("ratio: against the best of haproxy and nginx in this run");
+    println!("ratio: against the best of haproxy and nginx in this run; /haproxy: against haproxy without splice");
 }

@@ -2,6 +2,7 @@
 
 use crate::Scenario;
 use crate::engine::Poller;
+use crate::http::{self, Progress, ResponseReader};
 use hdrhistogram::Histogram;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -38,6 +39,9 @@ impl fmt::Display for Report {
 struct Connection {
     stream: TcpStream,
     received: usize,
+    response: ResponseReader,
+    /// The answer is complete; only the proxy's end of the connection is still awaited.
+    answered: bool,
     sent_at: Instant,
 }
 
@@ -74,7 +78,13 @@ impl Load {
         for index in 0..connections {
             let stream = connect(target)?;
             load.poller.add(&stream, index)?;
-            load.connections.push(Connection { stream, received: 0, sent_at: Instant::now() });
+            load.connections.push(Connection {
+                stream,
+                received: 0,
+                response: ResponseReader::default(),
+                answered: false,
+                sent_at: Instant::now(),
+            });
             load.send(index);
             // Not faster than a backlog of a few hundred can take them.
             if index % 64 == 63 {
@@ -85,10 +95,17 @@ impl Load {
     }
 
     fn send(&mut self, index: usize) {
+        let message: &[u8] = match self.scenario {
+            Scenario::HttpClose => http::LAST_REQUEST,
+            scenario if scenario.is_http() => http::REQUEST,
+            _ => &MESSAGE,
+        };
         let connection = &mut self.connections[index];
         connection.sent_at = Instant::now();
         connection.received = 0;
-        if connection.stream.write_all(&MESSAGE).is_err() {
+        connection.answered = false;
+        connection.response = ResponseReader::default();
+        if connection.stream.write_all(message).is_err() {
             self.report.errors += 1;
         }
     }
@@ -106,24 +123,62 @@ impl Load {
         loop {
             let connection = &mut self.connections[index];
             match connection.stream.read(&mut self.buffer) {
+                Ok(0) if connection.answered && self.scenario == Scenario::HttpClose => {
+                    self.done(index);
+                    return self.reopen(index, false);
+                }
                 Ok(0) => return self.reopen(index, true),
+                Ok(count) if self.scenario.is_http() => {
+                    let whole_buffer = count == self.buffer.len();
+                    match connection.response.read(&self.buffer[..count]) {
+                        _ if connection.answered => return self.reopen(index, true),
+                        Progress::More => {}
+                        Progress::Done => self.answered(index),
+                        Progress::Wrong => return self.reopen(index, true),
+                    }
+                    // A short read has emptied the socket; the end of a connection must be asked for.
+                    if !whole_buffer && self.scenario != Scenario::HttpClose {
+                        return Ok(());
+                    }
+                }
                 Ok(count) if self.scenario == Scenario::Bulk => self.report.units += count as u64,
                 Ok(count) => {
                     connection.received += count;
                     if connection.received < MESSAGE.len() {
                         return Ok(());
                     }
-                    self.report.units += 1;
-                    self.report.latency_us.saturating_record(connection.sent_at.elapsed().as_micros() as u64);
+                    self.done(index);
                     match self.scenario {
                         Scenario::Churn => return self.reopen(index, false),
                         Scenario::Pingpong => self.send(index),
-                        Scenario::Idle | Scenario::Bulk => {}
+                        _ => {}
                     }
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(_) => return self.reopen(index, true),
+            }
+        }
+    }
+
+    /// An exchange is complete.
+    fn done(&mut self, index: usize) {
+        self.report.units += 1;
+        let elapsed = self.connections[index].sent_at.elapsed();
+        self.report.latency_us.saturating_record(elapsed.as_micros() as u64);
+    }
+
+    /// An HTTP answer is complete.
+    fn answered(&mut self, index: usize) {
+        match self.scenario {
+            Scenario::HttpClose => self.connections[index].answered = true,
+            Scenario::HttpIdle => {
+                self.done(index);
+                self.connections[index].answered = true;
+            }
+            _ => {
+                self.done(index);
+                self.send(index);
             }
         }
     }
@@ -135,6 +190,15 @@ impl Load {
         self.connections[index].stream = stream;
         self.send(index);
         Ok(())
+    }
+
+    /// Idle connections whose one exchange has not been completed.
+    pub fn unanswered(&self) -> usize {
+        let complete = |connection: &Connection| match self.scenario {
+            Scenario::HttpIdle => connection.answered,
+            _ => connection.received >= MESSAGE.len(),
+        };
+        self.connections.iter().filter(|connection| !complete(connection)).count()
     }
 
     /// Runs for a time; what was counted before does not count.

@@ -3,6 +3,7 @@
 mod compare;
 mod cpu;
 mod engine;
+mod http;
 mod load;
 mod origin;
 mod peers;
@@ -22,10 +23,33 @@ pub enum Scenario {
     Churn,
     /// Connections that exchange one message and then stay.
     Idle,
+    /// HTTP: small requests on kept connections, closed loop.
+    HttpKeepalive,
+    /// HTTP: a connection for each small request.
+    HttpClose,
+    /// HTTP: answers of a megabyte on kept connections, closed loop.
+    HttpLarge,
+    /// HTTP: connections that made one request and then stay.
+    HttpIdle,
+}
+
+impl Scenario {
+    pub fn is_http(self) -> bool {
+        matches!(self, Scenario::HttpKeepalive | Scenario::HttpClose | Scenario::HttpLarge | Scenario::HttpIdle)
+    }
+
+    pub fn is_idle(self) -> bool {
+        matches!(self, Scenario::Idle | Scenario::HttpIdle)
+    }
+
+    /// The size of an HTTP answer's body unless something else is asked for.
+    pub fn body_bytes(self) -> usize {
+        if self == Scenario::HttpLarge { 1_000_000 } else { 100 }
+    }
 }
 
 #[derive(Parser)]
-#[command(about = "Load generator, origin and comparison for TCP proxies")]
+#[command(about = "Load generator, origin and comparison for TCP and HTTP proxies")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -39,6 +63,9 @@ enum Command {
         listen: SocketAddr,
         #[arg(long)]
         scenario: Scenario,
+        /// Size of an HTTP answer's body; the scenario's own unless given.
+        #[arg(long)]
+        body_bytes: Option<usize>,
     },
     /// Puts load on a target and prints what was done.
     Load {
@@ -57,7 +84,10 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::Origin { listen, scenario } => origin::run(std::net::TcpListener::bind(listen)?, scenario),
+        Command::Origin { listen, scenario, body_bytes } => {
+            let body_bytes = body_bytes.unwrap_or(scenario.body_bytes());
+            origin::run(std::net::TcpListener::bind(listen)?, scenario, body_bytes)
+        }
         Command::Load { target, scenario, connections, seconds } => {
             let report = load::run(target, scenario, connections, Duration::from_secs_f64(seconds))?;
             println!("{report}");

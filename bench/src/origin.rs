@@ -1,17 +1,39 @@
-//! The server behind the proxy: echoes messages, or sends without end. One thread, epoll.
+//! The server behind the proxy: echoes messages, sends without end, or answers HTTP. One thread, epoll.
 
-use crate::Scenario;
 use crate::engine::Poller;
+use crate::{Scenario, http};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+/// What it does with each connection.
+enum Service {
+    Echo,
+    Flood,
+    /// This answer to each request.
+    Http(Vec<u8>),
+}
+
+struct Connection {
+    stream: TcpStream,
+    requests: http::RequestReader,
+    /// Answers that are not wholly written, and what of the first one is.
+    owed: usize,
+    written: usize,
+    last: bool,
+}
+
 /// Serves until the process ends. An error is one of the listener or of epoll itself.
-pub fn run(listener: TcpListener, scenario: Scenario) -> anyhow::Result<()> {
+pub fn run(listener: TcpListener, scenario: Scenario, body_bytes: usize) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
+    let service = match scenario {
+        Scenario::Bulk => Service::Flood,
+        Scenario::Pingpong | Scenario::Churn | Scenario::Idle => Service::Echo,
+        _ => Service::Http(http::response(body_bytes)),
+    };
     let mut poller = Poller::new()?;
     const LISTENER: usize = usize::MAX >> 1;
     poller.add(&listener, LISTENER)?;
-    let mut connections: Vec<Option<TcpStream>> = Vec::new();
+    let mut connections: Vec<Option<Connection>> = Vec::new();
     let mut free = Vec::new();
     let mut buffer = vec![0u8; 256 * 1024];
     let mut ready = Vec::new();
@@ -27,12 +49,18 @@ pub fn run(listener: TcpListener, scenario: Scenario) -> anyhow::Result<()> {
                         connections.len() - 1
                     });
                     poller.add(&stream, index)?;
-                    connections[index] = Some(stream);
+                    let requests = http::RequestReader::default();
+                    connections[index] = Some(Connection { stream, requests, owed: 0, written: 0, last: false });
                 }
                 continue;
             }
-            let Some(stream) = connections.get_mut(index).and_then(|entry| entry.as_mut()) else { continue };
-            if !serve(stream, scenario, &mut buffer) {
+            let Some(connection) = connections.get_mut(index).and_then(|entry| entry.as_mut()) else { continue };
+            let goes_on = match &service {
+                Service::Echo => echo(&mut connection.stream, &mut buffer),
+                Service::Flood => flood(&mut connection.stream, &mut buffer),
+                Service::Http(response) => answer(connection, response, &mut buffer),
+            };
+            if !goes_on {
                 connections[index] = None;
                 free.push(index);
             }
@@ -41,12 +69,12 @@ pub fn run(listener: TcpListener, scenario: Scenario) -> anyhow::Result<()> {
 }
 
 /// False: the connection is over.
-fn serve(stream: &mut TcpStream, scenario: Scenario, buffer: &mut [u8]) -> bool {
+fn echo(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
     loop {
         match stream.read(buffer) {
             Ok(0) => return false,
             // Answers of a few bytes always fit the socket's buffer.
-            Ok(count) if scenario != Scenario::Bulk => {
+            Ok(count) => {
                 if stream.write_all(&buffer[..count]).is_err() {
                     return false;
                 }
@@ -54,19 +82,52 @@ fn serve(stream: &mut TcpStream, scenario: Scenario, buffer: &mut [u8]) -> bool 
                     return true;
                 }
             }
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+}
+
+fn flood(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
+    loop {
+        match stream.read(buffer) {
+            Ok(0) => return false,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(_) => return false,
         }
     }
-    if scenario == Scenario::Bulk {
-        loop {
-            match stream.write(buffer) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => return false,
-            }
+    loop {
+        // How much of it went is nobody's business: there is always more.
+        if let Err(error) = stream.write_all(buffer) {
+            return error.kind() == ErrorKind::WouldBlock;
         }
     }
-    true
+}
+
+fn answer(connection: &mut Connection, response: &[u8], buffer: &mut [u8]) -> bool {
+    loop {
+        match connection.stream.read(buffer) {
+            Ok(0) => return false,
+            Ok(count) => {
+                let requests = connection.requests.read(&buffer[..count]);
+                connection.owed += requests.complete;
+                connection.last |= requests.last;
+                if count < buffer.len() {
+                    break;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(_) => return false,
+        }
+    }
+    while connection.owed > 0 {
+        match connection.stream.write(&response[connection.written..]) {
+            Ok(count) => connection.written += count,
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+        if connection.written == response.len() {
+            (connection.owed, connection.written) = (connection.owed - 1, 0);
+        }
+    }
+    !connection.last
 }
