@@ -314,6 +314,8 @@ pub struct Backend {
     /// In file order (templates expanded).
     pub servers: Vec<ServerId>,
     pub balance: BalanceAlgorithm,
+    /// `persist rdp-cookie(<name>)`: the cookie whose value is the address of the server to go to.
+    pub persist_rdp_cookie: Option<String>,
     pub hash_type: HashType,
     /// `hash-balance-factor`, percent; 0 = off.
     pub hash_balance_factor: u32,
@@ -325,7 +327,7 @@ pub struct Backend {
     pub source: Option<SourceAddress>,
 }
 
-/// `balance` (configuration.txt section 4.2). Algorithms that read HTTP come with http mode.
+/// `balance` (configuration.txt section 4.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum BalanceAlgorithm {
     #[default]
@@ -338,6 +340,60 @@ pub enum BalanceAlgorithm {
     Random {
         draws: u32,
     },
+    Uri(UriKey),
+    /// `url_param <name> [check_post]`
+    UrlParameter {
+        name: String,
+        /// Where the query has no such parameter, the body of a POST is searched: it has to be waited for.
+        check_post: bool,
+    },
+    /// `hdr(<name>) [use_domain_only]`
+    Header {
+        name: String,
+        use_domain_only: bool,
+    },
+    /// `rdp-cookie(<name>)`, without a name `mstshash`.
+    RdpCookie {
+        name: String,
+    },
+    /// `hash <expression>`
+    Hash(Expression),
+}
+
+impl BalanceAlgorithm {
+    /// A hash of the client or of what it asks for chooses; `hash-type` says how.
+    pub fn is_hash(&self) -> bool {
+        matches!(
+            self,
+            BalanceAlgorithm::Source
+                | BalanceAlgorithm::Uri(_)
+                | BalanceAlgorithm::UrlParameter { .. }
+                | BalanceAlgorithm::Header { .. }
+                | BalanceAlgorithm::RdpCookie { .. }
+                | BalanceAlgorithm::Hash(_)
+        )
+    }
+
+    /// Only a parsed request has what is hashed.
+    pub fn needs_http(&self) -> bool {
+        matches!(
+            self,
+            BalanceAlgorithm::Uri(_) | BalanceAlgorithm::UrlParameter { .. } | BalanceAlgorithm::Header { .. }
+        )
+    }
+}
+
+/// What of the URI `balance uri` hashes; without any of them, what is before the question mark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UriKey {
+    /// The query, too.
+    pub whole: bool,
+    /// Not the scheme and authority of an absolute URI.
+    pub path_only: bool,
+    /// At most so many bytes.
+    pub length_max: Option<u32>,
+    /// At most so many directories.
+    pub depth_max: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

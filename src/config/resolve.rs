@@ -41,7 +41,7 @@ pub fn resolve(
         });
         let backend = proxy.kind.has_servers().then(|| {
             let servers = resolve_servers(proxy, id, overrides, names, &mut config.servers, diagnostics);
-            resolve_backend(proxy, servers)
+            resolve_backend(proxy, servers, diagnostics)
         });
         config.proxies.push(resolve_proxy(proxy, iid, frontend, backend, &written.global, diagnostics));
     }
@@ -125,11 +125,21 @@ fn resolve_frontend(
     }
 }
 
-fn resolve_backend(proxy: &WrittenProxy, servers: Vec<ServerId>) -> Backend {
+fn resolve_backend(proxy: &WrittenProxy, servers: Vec<ServerId>, diagnostics: &mut Diagnostics) -> Backend {
     let settings = &proxy.settings;
+    let mut balance = settings.balance.clone();
+    if balance.needs_http() && settings.mode != ProxyMode::Http {
+        let text = format!(
+            "Layer 7 hash not possible for proxy '{}' (needs 'mode http'). Falling back to round robin.",
+            proxy.name
+        );
+        diagnostics.about(Severity::Warning, &proxy.location, text);
+        balance = BalanceAlgorithm::RoundRobin;
+    }
     Backend {
         servers,
-        balance: settings.balance.clone(),
+        balance,
+        persist_rdp_cookie: settings.persist_rdp_cookie.clone(),
         hash_type: settings.hash_type,
         hash_balance_factor: settings.hash_balance_factor,
         retries: settings.retries.unwrap_or(RETRIES_DEFAULT),

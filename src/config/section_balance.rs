@@ -1,12 +1,22 @@
-//! `balance`, `hash-type`, `hash-balance-factor` (configuration.txt section 4.2).
+//! `balance`, `hash-type`, `hash-balance-factor`, `persist rdp-cookie` (configuration.txt section 4.2).
 
 use super::model::*;
+use super::section_http::is_header_name;
 use super::statement::{LineParser, Statement};
 use super::values::parse_u32;
 use super::written::WrittenProxy;
 
-pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] =
-    &[("balance", balance), ("hash-type", hash_type), ("hash-balance-factor", hash_balance_factor)];
+pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
+    ("balance", balance),
+    ("hash-type", hash_type),
+    ("hash-balance-factor", hash_balance_factor),
+    ("persist rdp-cookie", persist),
+];
+
+/// The user's name.
+const RDP_COOKIE_DEFAULT: &str = "mstshash";
+/// The address that a session broker put into the cookie.
+const RDP_PERSIST_COOKIE_DEFAULT: &str = "msts";
 
 fn balance(statement: &mut Statement, proxy: &mut WrittenProxy) {
     let text = statement.text(0);
@@ -25,14 +35,25 @@ fn balance(statement: &mut Statement, proxy: &mut WrittenProxy) {
             let Some(draws) = statement.accept(0, draws) else { return };
             BalanceAlgorithm::Random { draws }
         }
-        "uri" | "url_param" | "rdp-cookie" | "hash" | "sticky" | "log-hash" => return later(statement, text),
-        _ if text.starts_with("hdr(") || text.starts_with("rdp-cookie(") => return later(statement, text),
+        "uri" => {
+            if let Some(key) = uri_key(statement) {
+                proxy.settings.balance = BalanceAlgorithm::Uri(key);
+            }
+            return;
+        }
+        "url_param" => return url_parameter(statement, proxy),
+        _ if text.starts_with("hdr(") => return header(statement, proxy),
+        "rdp-cookie" => BalanceAlgorithm::RdpCookie { name: RDP_COOKIE_DEFAULT.to_owned() },
+        _ if text.starts_with("rdp-cookie(") => match in_parentheses(text) {
+            Some(name) => BalanceAlgorithm::RdpCookie { name: name.to_owned() },
+            None => return statement.error(0, "balance rdp-cookie : missing cookie name."),
+        },
         _ => {
             return statement.error(
                 0,
                 format!(
                     "balance does not know '{text}'; it supports 'roundrobin', 'static-rr', 'leastconn', 'first', \
-                     'source' and 'random(<draws>)' in TCP mode."
+                     'source', 'random(<draws>)', 'uri', 'url_param', 'hdr(<name>)' and 'rdp-cookie(<name>)'."
                 ),
             );
         }
@@ -40,11 +61,96 @@ fn balance(statement: &mut Statement, proxy: &mut WrittenProxy) {
     statement.ignores_after(1);
 }
 
-fn later(statement: &mut Statement, text: &str) {
-    statement.error(
-        0,
-        format!("'balance {text}' reads the request and comes with HTTP mode and sample expressions; use 'source' or 'leastconn' meanwhile."),
-    );
+/// What stands between the parentheses of `hdr(host)`; `None` when that is nothing, or one of them is missing.
+fn in_parentheses(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once('(')?;
+    rest.strip_suffix(')').filter(|name| !name.is_empty())
+}
+
+/// `uri [whole] [path-only] [len <n>] [depth <n>]`
+fn uri_key(statement: &mut Statement) -> Option<UriKey> {
+    let mut key = UriKey::default();
+    let mut index = 1;
+    while index < statement.arguments.len() {
+        match statement.text(index) {
+            "whole" => key.whole = true,
+            "path-only" => key.path_only = true,
+            option @ ("len" | "depth") => {
+                let number = parse_u32(statement.text(index + 1), 1, i32::MAX as u32, option).map_err(|_| {
+                    let given = statement.text(index + 1);
+                    format!("balance uri : '{option}' expects a positive integer (got '{given}').")
+                });
+                let number = Some(statement.accept(index + 1, number)?);
+                *(if option == "len" { &mut key.length_max } else { &mut key.depth_max }) = number;
+                index += 1;
+            }
+            other => {
+                let text = format!(
+                    "balance uri only accepts parameters 'len', 'depth', 'path-only', and 'whole' (got '{other}')."
+                );
+                statement.error(index, text);
+                return None;
+            }
+        }
+        index += 1;
+    }
+    Some(key)
+}
+
+/// `url_param <name> [check_post [<max_wait>]]`: the last number has no meaning any more, the buffer's size is the limit.
+fn url_parameter(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    let name = statement.text(1).to_owned();
+    if name.is_empty() {
+        return statement.error(1, "balance url_param requires an URL parameter name.");
+    }
+    let check_post = match statement.text(2) {
+        "" => false,
+        "check_post" => true,
+        other => {
+            let text = format!("balance url_param only accepts 'check_post' modifier (got '{other}').");
+            return statement.error(2, text);
+        }
+    };
+    if !statement.text(3).is_empty() {
+        let number = parse_u32(statement.text(3), 0, i32::MAX as u32, "check_post");
+        if statement.accept(3, number).is_none() {
+            return;
+        }
+    }
+    if statement.at_most(4) {
+        proxy.settings.balance = BalanceAlgorithm::UrlParameter { name, check_post };
+    }
+}
+
+/// `hdr(<name>) [use_domain_only]`
+fn header(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    let Some(name) = in_parentheses(statement.text(0)).filter(|name| is_header_name(name)) else {
+        return statement.error(0, "balance hdr requires an http header field name.");
+    };
+    let use_domain_only = match statement.text(1) {
+        "" => false,
+        "use_domain_only" => true,
+        other => {
+            let text = format!("balance hdr({name}) only accepts 'use_domain_only' modifier (got '{other}').");
+            return statement.error(1, text);
+        }
+    };
+    if statement.at_most(2) {
+        proxy.settings.balance = BalanceAlgorithm::Header { name: name.to_owned(), use_domain_only };
+    }
+}
+
+/// `persist rdp-cookie[(<name>)]`
+fn persist(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    let name = match statement.line.words.get(1).map_or("", |word| word.text.as_str()) {
+        "rdp-cookie" => Some(RDP_PERSIST_COOKIE_DEFAULT),
+        text => in_parentheses(text),
+    };
+    let Some(name) = name else {
+        return statement.error(usize::MAX, "persist rdp-cookie(name) requires an rdp cookie name.");
+    };
+    proxy.settings.persist_rdp_cookie = Some(name.to_owned());
+    statement.at_most(0);
 }
 
 fn hash_type(statement: &mut Statement, proxy: &mut WrittenProxy) {

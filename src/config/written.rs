@@ -153,6 +153,7 @@ pub struct ProxySettings {
     pub workers: Option<Vec<WorkerSet>>,
     pub default_backend: Option<(String, Location)>,
     pub balance: BalanceAlgorithm,
+    pub persist_rdp_cookie: Option<String>,
     pub hash_type: HashType,
     pub hash_balance_factor: u32,
     pub retries: Option<u32>,

@@ -49,6 +49,9 @@ pub struct AssignRequest<'a> {
     pub backend: ProxyId,
     /// For `balance source`. `None` (a unix client): takes turns instead.
     pub client_ip: Option<IpAddr>,
+    /// What [`super::balance_key::of`] made of the request, for the algorithms that hash something in it. `None`: the
+    /// request has none of that, and they take turns.
+    pub key: Option<u32>,
     /// Who is told when a slot comes free. Its worker's counters count the choice.
     pub waiter: Waiter,
     /// A retry on the same server: it is taken whatever the algorithm says, unless it is gone.
@@ -172,13 +175,13 @@ pub fn assign(request: &AssignRequest) -> Assignment {
     if schedule.candidates.is_empty() {
         return Assignment::NoServer;
     }
-    match &settings.balance {
-        BalanceAlgorithm::Source => {
-            let server = chooser.by_source();
+    match (&settings.balance, chooser.key()) {
+        (_, Some(key)) => {
+            let server = chooser.by_hash(key);
             count_selected(request, server);
             take_or_wait(request, &schedule, server)
         }
-        algorithm => {
+        (algorithm, None) => {
             // Nobody overtakes who already waits for any server.
             let is_queue_empty = shared.proxy(request.backend).queued.load(Ordering::SeqCst) == 0;
             let taken = is_queue_empty
@@ -561,14 +564,22 @@ impl Chooser<'_> {
         candidates[index]
     }
 
-    /// source: the same client, the same server, as long as the servers stay the same.
-    fn by_source(&self) -> ServerId {
+    /// What is hashed, where the algorithm hashes and there is something to hash.
+    fn key(&self) -> Option<u32> {
+        match &self.settings.balance {
+            BalanceAlgorithm::Source => {
+                self.request.client_ip.map(|client| hash::source_key(&self.settings.hash_type, client))
+            }
+            algorithm => self.request.key.filter(|_| algorithm.is_hash()),
+        }
+    }
+
+    /// The same key, the same server, as long as the servers stay the same.
+    fn by_hash(&self, key: u32) -> ServerId {
         let candidates = &self.schedule.candidates;
         if let [only] = candidates.as_slice() {
             return only.server;
         }
-        let Some(client) = self.request.client_ip else { return self.next_turn() };
-        let key = hash::source_key(&self.settings.hash_type, client);
         match (&self.schedule.table, self.settings.hash_type.method) {
             (Table::Sequence(map), HashMethod::MapBased) if !map.is_empty() => {
                 candidates[map[key as usize % map.len()] as usize].server

@@ -2,9 +2,11 @@
 
 pub mod assign;
 pub mod balance;
+pub mod balance_key;
 pub mod exchange;
 pub mod health;
 pub mod log_date;
 pub mod log_format;
+pub mod rdp_cookie;
 pub mod state_log;
 pub mod syslog;

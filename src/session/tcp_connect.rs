@@ -31,6 +31,7 @@ impl TcpSession {
             shared: around.shared,
             backend,
             client_ip,
+            key: None,
             waiter: around.waiter(),
             keep,
             avoid,

@@ -63,8 +63,7 @@ fn build(shared: &Shared, backend: ProxyId, settings: &Backend, mut chosen: Vec<
     }
     let is_static = match settings.balance {
         BalanceAlgorithm::StaticRoundRobin => true,
-        BalanceAlgorithm::Source => settings.hash_type.method == HashMethod::MapBased,
-        _ => false,
+        ref algorithm => algorithm.is_hash() && settings.hash_type.method == HashMethod::MapBased,
     };
     let mut total_weight = 0;
     let candidates: Vec<_> = chosen
@@ -93,7 +92,7 @@ fn build(shared: &Shared, backend: ProxyId, settings: &Backend, mut chosen: Vec<
             let reduced: Vec<u32> = weights.iter().map(|weight| (weight / divisor).max(1)).collect();
             Table::Sequence(map::sequence(&reduced).into())
         }
-        BalanceAlgorithm::Source => {
+        ref algorithm if algorithm.is_hash() => {
             let ids = chosen.iter().map(|&server| shared.config.server(server).sid);
             Table::Ring(ring::nodes(ids.zip(weights.iter().copied())).into())
         }

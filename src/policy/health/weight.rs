@@ -12,11 +12,8 @@ pub const WEIGHT_MAX: u32 = 256;
 pub fn is_dynamic(backend: &Backend) -> bool {
     match backend.balance {
         BalanceAlgorithm::StaticRoundRobin => false,
-        BalanceAlgorithm::Source => backend.hash_type.method == HashMethod::Consistent,
-        BalanceAlgorithm::RoundRobin
-        | BalanceAlgorithm::LeastConnections
-        | BalanceAlgorithm::First
-        | BalanceAlgorithm::Random { .. } => true,
+        ref algorithm if algorithm.is_hash() => backend.hash_type.method == HashMethod::Consistent,
+        _ => true,
     }
 }
 

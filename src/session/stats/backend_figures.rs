@@ -25,6 +25,11 @@ pub fn algorithm_name(algorithm: &BalanceAlgorithm) -> &'static str {
         BalanceAlgorithm::First => "first",
         BalanceAlgorithm::Source => "source",
         BalanceAlgorithm::Random { .. } => "random",
+        BalanceAlgorithm::Uri(_) => "uri",
+        BalanceAlgorithm::UrlParameter { .. } => "url_param",
+        BalanceAlgorithm::Header { .. } => "hdr",
+        BalanceAlgorithm::RdpCookie { .. } => "rdp-cookie",
+        BalanceAlgorithm::Hash(_) => "hash",
     }
 }
 
