@@ -10,6 +10,7 @@ mod balance;
 mod binds;
 mod browser;
 mod figures;
+mod http_exchanges;
 mod limits;
 mod mqtt;
 mod options;

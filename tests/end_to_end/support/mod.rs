@@ -7,6 +7,12 @@ use std::time::{Duration, Instant};
 
 pub mod browser;
 pub mod client;
+pub mod http_client;
+pub mod http_log;
+pub mod http_origin;
+pub mod http_wire;
+#[macro_use]
+pub mod lab;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod network;
@@ -18,6 +24,9 @@ pub mod syslog;
 
 pub use browser::{Browser, Element};
 pub use client::*;
+pub use http_client::{HttpClient, Response, ask, get};
+pub use http_origin::{Exchange, HttpOrigin, Next, chunked, pattern};
+pub use lab::Lab;
 pub use mosquitto::Broker;
 pub use network::Network;
 pub use origin::Origin;
