@@ -1,7 +1,7 @@
 //! Chunked bodies (RFC 9112 section 7.1). Line ends are CR LF and nothing else here: this is where readers that
 //! disagree are exploited.
 
-use super::head::split_field_line;
+use super::split_field_line;
 
 /// Bytes of chunk extensions in one message.
 const EXTENSION_BYTES_MAX: usize = 4096;

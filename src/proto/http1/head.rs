@@ -1,13 +1,16 @@
 //! Request heads (RFC 9112 sections 2–5).
 
-use super::{is_token_byte, trim_blanks};
+use super::line_reader::{Fault, Leniency, LineReader, Progress, offset_within};
+use super::message::Message;
+use super::{is_token, trim_blanks};
 
 /// Bounds on a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// Request line and headers together. HAProxy's is `tune.bufsize` less `tune.maxrewrite`.
+    /// First line and headers together, up to and with the blank line. HAProxy's is `tune.bufsize` less
+    /// `tune.maxrewrite`.
     pub head_bytes_max: usize,
-    /// HAProxy's `tune.http.maxhdr`.
+    /// HAProxy's `tune.http.maxhdr`: headers, the first line counted as one.
     pub headers_max: usize,
 }
 
@@ -20,13 +23,13 @@ impl Default for HeadLimits {
 /// Why a request is refused. The connection closes after the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// 400
+    /// 400; also for more headers than `tune.http.maxhdr`, as HAProxy's manual says.
     Malformed,
     /// 413: a body where HTTP/1.0 clients and servers disagree about its end.
     UnexpectedBody,
     /// 414: the request line alone is over the limit.
     TargetTooLong,
-    /// 431: headers too many or too long.
+    /// 431: the headers are too long.
     HeadersTooLarge,
 }
 
@@ -57,6 +60,18 @@ pub struct Span {
 }
 
 impl Span {
+    pub(super) fn new(start: usize, end: usize) -> Span {
+        Span { start, end }
+    }
+    pub(super) fn start(self) -> usize {
+        self.start
+    }
+    pub(super) fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+    pub(super) fn end(self) -> usize {
+        self.end
+    }
     /// The bytes, out of the buffer that was parsed.
     pub fn of(self, buffer: &[u8]) -> &[u8] {
         buffer.get(self.start..self.end).unwrap_or_default()
@@ -102,167 +117,188 @@ impl RequestHead {
 /// Reads a head out of a buffer that only grows. Each byte is looked at once.
 #[derive(Clone, Debug, Default)]
 pub struct HeadParser {
-    limits: HeadLimits,
-    /// Where the unfinished line starts, and how much of it has been looked at.
-    line_start: usize,
-    scanned: usize,
-    /// Where the request line started: empty lines before it are skipped (RFC 9112 section 2.2).
-    head_start: usize,
-    request_line: Option<(Span, Span, Span, Version)>,
-    headers: Vec<HeaderField>,
+    lines: LineReader,
+    is_lenient: bool,
+    request_line: Option<RequestLine>,
 }
 
-/// Empty lines tolerated before a request line.
-const LEADING_EMPTY_LINES_BYTES: usize = 16;
+/// The parts of a request line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RequestLine {
+    method: Span,
+    target: Span,
+    version_written: Span,
+    version: Version,
+}
 
 impl HeadParser {
+    /// Refuses whatever two readers could understand differently.
     pub fn new(limits: HeadLimits) -> HeadParser {
-        HeadParser { limits, ..Default::default() }
+        HeadParser { lines: LineReader::new(limits, Leniency::default()), ..Default::default() }
+    }
+
+    /// `option accept-invalid-http-request`: several blanks in the request line, any visible byte in target and header
+    /// names, fragments, user information, other protocols and versions, HTTP/0.9, folded values. What is written
+    /// after that is canonical all the same.
+    pub fn new_lenient(limits: HeadLimits) -> HeadParser {
+        let leniency = Leniency { joins_folds: true, any_name: true };
+        HeadParser { lines: LineReader::new(limits, leniency), is_lenient: true, ..Default::default() }
+    }
+
+    /// Ready for the next request, which starts at the front of a buffer again. Keeps the memory.
+    pub fn restart(&mut self) {
+        self.lines.restart();
+        self.request_line = None;
     }
 
     /// Whether anything of a request line has arrived.
     pub fn has_begun(&self, buffer: &[u8]) -> bool {
-        self.request_line.is_some() || buffer.get(self.line_start..).is_some_and(|line| !matches!(line, [] | [b'\r']))
+        self.lines.has_begun(buffer)
     }
 
     /// Whether `buffer` holds nothing that has not been looked at: only more bytes can complete the head.
     pub fn has_seen_all(&self, buffer: &[u8]) -> bool {
-        let trailing_return = usize::from(buffer.last() == Some(&b'\r'));
-        self.scanned + trailing_return >= buffer.len()
+        self.lines.has_seen_all(buffer)
     }
 
     /// Looks at what is new in `buffer`, which must be the previous call's with more bytes appended.
     /// `None`: the head is not complete yet.
     pub fn advance(&mut self, buffer: &[u8]) -> Result<Option<RequestHead>, RequestError> {
-        while let Some(fresh) = buffer.get(self.scanned..) {
-            let line_end = fresh.iter().position(|byte| *byte == b'\n');
-            let fresh_end = self.scanned + line_end.unwrap_or(fresh.len());
-            self.scan(buffer, fresh_end, line_end.is_some())?;
-            if line_end.is_none() {
-                self.check_size(fresh_end)?;
-                return Ok(None);
-            }
-            let line = Span { start: self.line_start, end: self.without_carriage_return(buffer, fresh_end) };
-            self.check_size(fresh_end + 1)?;
-            self.line_start = fresh_end + 1;
-            self.scanned = self.line_start;
-            if let Some(head) = self.take_line(buffer, line)? {
-                return Ok(Some(head));
-            }
-        }
-        Ok(None)
+        let Some((line, length_bytes)) = self.read(buffer)? else { return Ok(None) };
+        let headers = std::mem::take(&mut self.lines.headers);
+        let RequestLine { method, target, version_written, version } = line;
+        Ok(Some(RequestHead { method, target, version_written, version, headers, length_bytes }))
     }
 
-    /// Control bytes are refused where they stand, whatever follows; a carriage return only right before a line feed.
-    fn scan(&mut self, buffer: &[u8], end: usize, line_complete: bool) -> Result<(), RequestError> {
-        let text = Span { start: self.scanned, end }.of(buffer);
-        let last = text.len().saturating_sub(1);
-        for (index, byte) in text.iter().enumerate() {
-            let allowed = match byte {
-                b'\r' => index == last,
-                b'\t' => true,
-                0..=0x1f | 0x7f => false,
-                _ => true,
-            };
-            if !allowed {
-                return Err(RequestError::Malformed);
-            }
+    /// The same, straight into `message` (its old content is gone only when the head is complete): the head's length in
+    /// bytes, empty lines before it included. The parser is ready for the next request then. Allocates nothing once
+    /// both have grown to the connection's size.
+    pub fn advance_into(&mut self, buffer: &[u8], message: &mut Message) -> Result<Option<usize>, RequestError> {
+        let Some((line, length_bytes)) = self.read(buffer)? else { return Ok(None) };
+        let head = Span::new(self.lines.head_start(), length_bytes);
+        let protocol = protocol_to_keep(line.version_written.of(buffer));
+        message.load_request(buffer, head, (line.method, line.target, line.version), protocol, &self.lines.headers);
+        if self.lines.has_folds {
+            message.clean_values();
         }
-        // A carriage return at the end of an unfinished line is looked at again when its successor is known.
-        self.scanned = if !line_complete && text.last() == Some(&b'\r') { end.saturating_sub(1) } else { end };
-        Ok(())
+        self.restart();
+        Ok(Some(length_bytes))
     }
 
-    fn without_carriage_return(&self, buffer: &[u8], end: usize) -> usize {
-        let ends_with_it = end > self.line_start && buffer.get(end - 1) == Some(&b'\r');
-        end - usize::from(ends_with_it)
-    }
-
-    fn check_size(&self, position: usize) -> Result<(), RequestError> {
-        if position.saturating_sub(self.head_start) <= self.limits.head_bytes_max {
-            Ok(())
-        } else if self.request_line.is_none() {
-            Err(RequestError::TargetTooLong)
-        } else {
-            Err(RequestError::HeadersTooLarge)
-        }
-    }
-
-    fn take_line(&mut self, buffer: &[u8], line: Span) -> Result<Option<RequestHead>, RequestError> {
-        let text = line.of(buffer);
-        if self.request_line.is_none() {
-            if !text.is_empty() {
-                self.request_line = Some(parse_request_line(buffer, line)?);
-            } else if self.line_start > LEADING_EMPTY_LINES_BYTES {
-                return Err(RequestError::Malformed);
-            } else {
-                self.head_start = self.line_start;
+    fn read(&mut self, buffer: &[u8]) -> Result<Option<(RequestLine, usize)>, RequestError> {
+        loop {
+            match self.lines.advance(buffer)? {
+                Progress::More => return Ok(None),
+                Progress::FirstLine(line) if self.is_lenient => {
+                    let parsed = parse_odd_request_line(buffer, line).ok_or(RequestError::Malformed)?;
+                    if parsed.version_written.is_empty() {
+                        return Ok(Some((parsed, self.lines.line_start())));
+                    }
+                    self.request_line = Some(parsed);
+                }
+                Progress::FirstLine(line) => {
+                    self.request_line = Some(parse_request_line(buffer, line).ok_or(RequestError::Malformed)?);
+                }
+                Progress::Complete { length_bytes } => {
+                    return Ok(self.request_line.take().map(|line| (line, length_bytes)));
+                }
             }
-            return Ok(None);
         }
-        if !text.is_empty() {
-            if self.headers.len() >= self.limits.headers_max {
-                return Err(RequestError::HeadersTooLarge);
-            }
-            let (name_bytes, value) = split_field_line(text).ok_or(RequestError::Malformed)?;
-            let value_start = line.start + offset_within(text, value);
-            self.headers.push(HeaderField {
-                name: Span { start: line.start, end: line.start + name_bytes },
-                value: Span { start: value_start, end: value_start + value.len() },
-            });
-            return Ok(None);
-        }
-        Ok(self.request_line.take().map(|(method, target, version_written, version)| RequestHead {
-            method,
-            target,
-            version_written,
-            version,
-            headers: std::mem::take(&mut self.headers),
-            length_bytes: self.line_start,
-        }))
     }
 }
 
-/// Where `part` starts in `whole`; `part` is a subslice, or empty.
-fn offset_within(whole: &[u8], part: &[u8]) -> usize {
-    (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize).min(whole.len())
+impl From<Fault> for RequestError {
+    fn from(fault: Fault) -> RequestError {
+        match fault {
+            Fault::Malformed => RequestError::Malformed,
+            Fault::FirstLineTooLong => RequestError::TargetTooLong,
+            Fault::HeadTooLong => RequestError::HeadersTooLarge,
+        }
+    }
 }
 
-/// A field line's name length and trimmed value; `None` when it is not one: an empty name, white space before the
-/// colon or at the start (an obsolete fold), a byte that no name may hold (RFC 9112 section 5.1).
-pub fn split_field_line(line: &[u8]) -> Option<(usize, &[u8])> {
-    let colon = line.iter().position(|byte| *byte == b':')?;
-    let (name, rest) = line.split_at_checked(colon)?;
-    if name.is_empty() || !name.iter().all(|byte| is_token_byte(*byte)) {
+/// The number behind `HTTP/`; the strict forms only.
+pub(super) fn parse_version(text: &[u8]) -> Option<Version> {
+    match text {
+        b"HTTP/1.0" => Some(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Some(Version::Http11),
+        _ => None,
+    }
+}
+
+/// Any protocol name, and numbers of several digits; what is before 1.1 is 1.0.
+pub(super) fn parse_odd_version(text: &[u8]) -> Option<Version> {
+    let slash = memchr::memchr(b'/', text)?;
+    let (protocol, number) = text.split_at_checked(slash)?;
+    let number = number.get(1..)?;
+    let dot = memchr::memchr(b'.', number)?;
+    let (major, minor) = (number.get(..dot)?, number.get(dot + 1..)?);
+    let digits = |part: &[u8]| !part.is_empty() && part.len() <= 9 && part.iter().all(u8::is_ascii_digit);
+    if protocol.is_empty() || !protocol.iter().all(u8::is_ascii_uppercase) || !digits(major) || !digits(minor) {
         return None;
     }
-    Some((colon, trim_blanks(rest.get(1..).unwrap_or_default())))
+    let is_nonzero = |part: &[u8]| part.iter().any(|digit| *digit != b'0');
+    let (last_major, before) = major.split_last()?;
+    let above_one = *last_major > b'1' || is_nonzero(before);
+    let from_1_1 = above_one || (*last_major == b'1' && is_nonzero(minor));
+    Some(if from_1_1 { Version::Http11 } else { Version::Http10 })
+}
+
+/// A protocol other than HTTP is written as it came; of HTTP only the versions that are spoken here.
+fn protocol_to_keep(version_written: &[u8]) -> &[u8] {
+    if version_written.starts_with(b"HTTP/") { b"" } else { version_written }
 }
 
 /// Method, target and version between single spaces (RFC 9112 section 3).
-fn parse_request_line(buffer: &[u8], line: Span) -> Result<(Span, Span, Span, Version), RequestError> {
+fn parse_request_line(buffer: &[u8], line: Span) -> Option<RequestLine> {
     let text = line.of(buffer);
-    let mut words = text.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(RequestError::Malformed);
-    };
-    if method.is_empty() || !method.iter().all(|byte| is_token_byte(*byte)) || !is_target(method, target) {
-        return Err(RequestError::Malformed);
+    let mut blanks = memchr::memchr_iter(b' ', text);
+    let (first, second) = (blanks.next()?, blanks.next()?);
+    if blanks.next().is_some() {
+        return None;
     }
-    let number = match version {
-        b"HTTP/1.0" => Version::Http10,
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::Http11,
-        _ => return Err(RequestError::Malformed),
+    let (method, target, version) = (text.get(..first)?, text.get(first + 1..second)?, text.get(second + 1..)?);
+    if !is_token(method) || !is_target(method, target) {
+        return None;
+    }
+    Some(RequestLine {
+        method: Span::new(line.start, line.start + first),
+        target: Span::new(line.start + first + 1, line.start + second),
+        version_written: Span::new(line.start + second + 1, line.end),
+        version: parse_version(version)?,
+    })
+}
+
+/// The same with any run of blanks between, and none or an odd version: a method and a target alone are HTTP/0.9.
+fn parse_odd_request_line(buffer: &[u8], line: Span) -> Option<RequestLine> {
+    let text = line.of(buffer);
+    let mut words = text.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+    let (method, target, version) = (words.next()?, words.next()?, words.next());
+    if words.next().is_some() || text.starts_with(b" ") || text.starts_with(b"\t") || !is_token(method) {
+        return None;
+    }
+    let sound = match (method, target) {
+        (b"CONNECT", _) => is_authority(target),
+        (_, [b'/', ..]) => true,
+        (_, b"*") => method == b"OPTIONS",
+        _ => odd_absolute_form(target),
     };
-    let target_start = line.start + method.len() + 1;
-    let version_start = target_start + target.len() + 1;
-    Ok((
-        Span { start: line.start, end: line.start + method.len() },
-        Span { start: target_start, end: target_start + target.len() },
-        Span { start: version_start, end: line.end },
-        number,
-    ))
+    let version = match version {
+        Some(text) => text,
+        None if method == b"GET" => &[],
+        None => return None,
+    };
+    let span = |word: &[u8]| {
+        let start = line.start + offset_within(text, word);
+        Span::new(start, start + word.len())
+    };
+    sound.then_some(())?;
+    Some(RequestLine {
+        method: span(method),
+        target: span(target),
+        version_written: if version.is_empty() { Span::new(line.end, line.end) } else { span(version) },
+        version: if version.is_empty() { Version::Http10 } else { parse_odd_version(version)? },
+    })
 }
 
 /// The four forms of RFC 9112 section 3.2. A fragment never travels, and bytes above ASCII must be escaped.
@@ -302,6 +338,16 @@ pub fn absolute_form_path(target: &[u8]) -> Option<&[u8]> {
     let (host, path) = after_scheme.split_at(host_end);
     let sound = !host.is_empty() && !host.iter().any(|byte| b"@,\\".contains(byte));
     sound.then_some(path)
+}
+
+/// `scheme://host…` of any scheme, user information included.
+fn odd_absolute_form(target: &[u8]) -> bool {
+    let Some(colon) = memchr::memchr(b':', target) else { return false };
+    let (scheme, rest) = target.split_at_checked(colon).unwrap_or_default();
+    let scheme_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.iter().all(scheme_byte)
+        && rest.strip_prefix(b"://").is_some_and(|host| !matches!(host, [] | [b'/' | b'?' | b'#', ..]))
 }
 
 #[cfg(test)]

@@ -3,14 +3,22 @@
 //! All text lives in one byte vector that the spans point into; an edit appends to it. A message is used again for the
 //! next exchange, so that a steady connection allocates nothing.
 
-use super::head::Version;
-use super::is_token_byte;
+use super::head::{HeaderField, Span, Version};
+use super::is_token;
 
 /// A part of the message's own bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Part {
     start: u32,
     end: u32,
+}
+
+impl Part {
+    /// A part of the buffer, as a part of the message that has taken over `head`.
+    fn moved(span: Span, head: Span) -> Part {
+        let offset = |position: usize| position.saturating_sub(head.start()) as u32;
+        Part { start: offset(span.start()), end: offset(span.end()) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +36,8 @@ pub struct Message {
     reason: Part,
     status: u16,
     version: Option<Version>,
+    /// Written in place of `HTTP/1.x` when it is not empty.
+    protocol: Part,
     fields: Vec<Field>,
 }
 
@@ -36,7 +46,7 @@ impl Message {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
-        (self.method, self.target, self.reason) = Default::default();
+        (self.method, self.target, self.reason, self.protocol) = Default::default();
         (self.status, self.version) = (0, None);
     }
 
@@ -57,6 +67,53 @@ impl Message {
         (self.status, self.reason, self.version) = (status, self.keep(reason), Some(version));
     }
 
+    /// Takes over a parsed request: `head` is the part of `buffer` from the request line to the blank line.
+    /// `protocol`: written in place of `HTTP/1.x`; empty for HTTP.
+    pub(super) fn load_request(
+        &mut self,
+        buffer: &[u8],
+        head: Span,
+        (method, target, version): (Span, Span, Version),
+        protocol: &[u8],
+        headers: &[HeaderField],
+    ) {
+        self.load(buffer, head, headers);
+        let moved = |span: Span| Part::moved(span, head);
+        (self.method, self.target, self.version) = (moved(method), moved(target), Some(version));
+        if !protocol.is_empty() {
+            self.protocol = self.keep(protocol);
+        }
+    }
+
+    /// Takes over a parsed response.
+    pub(super) fn load_response(
+        &mut self,
+        buffer: &[u8],
+        head: Span,
+        (version, status, reason): (Version, u16, Span),
+        headers: &[HeaderField],
+    ) {
+        self.load(buffer, head, headers);
+        (self.status, self.reason, self.version) = (status, Part::moved(reason, head), Some(version));
+    }
+
+    fn load(&mut self, buffer: &[u8], head: Span, headers: &[HeaderField]) {
+        self.clear();
+        self.bytes.extend_from_slice(head.of(buffer));
+        let moved = |span: Span| Part::moved(span, head);
+        let fields = headers.iter().map(|field| Field { name: moved(field.name), value: moved(field.value) });
+        self.fields.extend(fields);
+    }
+
+    /// Line ends within values, which folded lines leave, become blanks.
+    pub(super) fn clean_values(&mut self) {
+        for field in &self.fields {
+            if let Some(value) = self.bytes.get_mut(field.value.start as usize..field.value.end as usize) {
+                clean_value(value);
+            }
+        }
+    }
+
     fn keep(&mut self, text: &[u8]) -> Part {
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(text);
@@ -67,10 +124,8 @@ impl Message {
     /// 5.5), so that no rule can make two lines out of one.
     fn keep_value(&mut self, value: &[u8]) -> Part {
         let part = self.keep(super::trim_blanks(value));
-        for byte in &mut self.bytes[part.start as usize..part.end as usize] {
-            if (*byte < b' ' && *byte != b'\t') || *byte == 0x7f {
-                *byte = b' ';
-            }
+        if let Some(kept) = self.bytes.get_mut(part.start as usize..) {
+            clean_value(kept);
         }
         part
     }
@@ -98,7 +153,7 @@ impl Message {
 
     /// False, and nothing changed, when `method` is no token.
     pub fn set_method(&mut self, method: &[u8]) -> bool {
-        let valid = !method.is_empty() && method.iter().all(|byte| is_token_byte(*byte));
+        let valid = is_token(method);
         if valid {
             self.method = self.keep(method);
         }
@@ -119,7 +174,7 @@ impl Message {
         self.reason = self.keep_value(reason);
     }
     pub fn set_version(&mut self, version: Version) {
-        self.version = Some(version);
+        (self.version, self.protocol) = (Some(version), Part::default());
     }
 
     pub fn header_count(&self) -> usize {
@@ -152,7 +207,7 @@ impl Message {
 
     /// Appends a header. False, and nothing changed, when `name` is no token.
     pub fn add_header(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let valid = !name.is_empty() && name.iter().all(|byte| is_token_byte(*byte));
+        let valid = is_token(name);
         if valid {
             let field = Field { name: self.keep(name), value: self.keep_value(value) };
             self.fields.push(field);
@@ -200,9 +255,10 @@ impl Message {
 
     /// Appends the head in its only form: single blanks, `Name: value`, CRLF, and the blank line.
     pub fn write_to(&self, output: &mut Vec<u8>) {
-        let version: &[u8] = match self.version() {
-            Version::Http10 => b"HTTP/1.0",
-            Version::Http11 => b"HTTP/1.1",
+        let version: &[u8] = match (self.text(self.protocol), self.version()) {
+            (b"", Version::Http10) => b"HTTP/1.0",
+            (b"", Version::Http11) => b"HTTP/1.1",
+            (protocol, _) => protocol,
         };
         if self.status == 0 {
             for part in [self.method(), b" ", self.target(), b" ", version] {
@@ -221,6 +277,15 @@ impl Message {
             }
         }
         output.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Bytes that would end a line or a text become blanks.
+fn clean_value(value: &mut [u8]) {
+    for byte in value {
+        if (*byte < b' ' && *byte != b'\t') || *byte == 0x7f {
+            *byte = b' ';
+        }
     }
 }
 
