@@ -10,6 +10,7 @@ pub use super::model_acl::*;
 pub use super::model_check::*;
 pub use super::model_http::*;
 pub use super::model_log::*;
+pub use super::model_rules::*;
 pub use super::model_sample::*;
 
 /// Index into [`Config::proxies`].
@@ -206,6 +207,7 @@ pub struct Proxy {
     pub options: ProxyOptions,
     pub splice: SpliceSettings,
     pub http: HttpSettings,
+    pub rules: HttpRules,
     pub timeouts: Timeouts,
     pub client_keepalive: KeepaliveSettings,
     pub server_keepalive: KeepaliveSettings,

@@ -172,6 +172,7 @@ fn resolve_proxy(
         options: options_of(settings),
         splice: splice_of(settings),
         http: settings.http.clone(),
+        rules: HttpRules::default(),
         timeouts: settings.timeouts,
         client_keepalive: keepalive(settings, settings.client_keepalive, "clitcpka"),
         server_keepalive: keepalive(settings, settings.server_keepalive, "srvtcpka"),
