@@ -1,18 +1,23 @@
 //! HTTP/1 (RFC 9112), strict: what two readers could understand differently is refused with 400 and a close.
 //!
-//! [`head`] and [`response_head`] find and read heads, [`framing`] says where its body ends, [`chunked`] and [`body`] read that
-//! body, [`response`] writes answers. Everything works on bytes in any pieces: fed byte by byte or at once, the
+//! [`head`] and [`response_head`] find and read heads, [`exchange_framing`] decides about bodies and
+//! connections ([`framing`] for the pages served here), [`chunked`] and [`body`] read bodies, [`response`] writes answers. Everything works on bytes in any pieces: fed byte by byte or at once, the
 //! outcome is the same.
 
+pub mod authority;
 pub mod body;
 pub mod chunked;
+mod connection;
+pub mod exchange_framing;
 pub mod framing;
 pub mod head;
+mod known_headers;
 mod line_reader;
 pub mod message;
 pub mod response;
 pub mod response_head;
 
+pub use connection::Upgrade;
 pub use line_reader::split_field_line;
 
 /// `tchar` of RFC 9110 section 5.6.2: what a method or a header name is made of.
