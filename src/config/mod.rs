@@ -25,6 +25,7 @@ mod model_acl;
 mod model_check;
 mod model_http;
 mod model_log;
+mod model_patterns;
 mod model_rules;
 mod model_sample;
 pub mod names;

@@ -10,6 +10,7 @@ pub use super::model_acl::*;
 pub use super::model_check::*;
 pub use super::model_http::*;
 pub use super::model_log::*;
+pub use super::model_patterns::*;
 pub use super::model_rules::*;
 pub use super::model_sample::*;
 
