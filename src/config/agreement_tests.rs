@@ -2,7 +2,7 @@
 
 use super::keywords::{Row, Section, Status, rows_of};
 use super::load::{SECTION_KEYWORDS, proxy_parsers};
-use super::{section_bind, section_global, section_server};
+use super::{section_bind, section_errors, section_global, section_server, section_userlist};
 use std::collections::BTreeSet;
 
 /// The keywords of `sections` that the table hands to a parser. Rows for one argument are handed to their keyword's.
@@ -44,6 +44,12 @@ fn options_of_addresses_agree() {
 #[test]
 fn section_headers_agree() {
     agree(supported(&[Section::Header]), SECTION_KEYWORDS.into_iter().collect());
+}
+
+#[test]
+fn small_sections_agree() {
+    agree(supported(&[Section::Userlist]), names(section_userlist::KEYWORDS));
+    agree(supported(&[Section::HttpErrors]), names(section_errors::SECTION_KEYWORDS));
 }
 
 #[test]

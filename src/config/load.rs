@@ -8,13 +8,15 @@ use super::model::Config;
 use super::names::{ResolveNames, SystemNames};
 use super::options::parser_of;
 use super::preprocess::Reading;
+use super::section_errors::HttpErrorsSection;
 use super::section_header::{self, DefaultsSections};
+use super::section_userlist::WrittenUserlist;
 use super::source::{Source, read_sources};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 use super::{
-    preprocess, resolve, section_balance, section_bind, section_checks, section_global, section_http, section_log,
-    section_options, section_proxy, section_server, section_stats, section_timeouts,
+    preprocess, resolve, section_balance, section_bind, section_checks, section_errors, section_global, section_http,
+    section_log, section_options, section_proxy, section_server, section_stats, section_timeouts, section_userlist,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -77,7 +79,7 @@ fn load_sources(
     mut diagnostics: Diagnostics,
 ) -> Loaded {
     let mut reader = Reader {
-        written: Written { global: section_global::defaults(), proxies: Vec::new() },
+        written: Written { global: section_global::defaults(), ..Written::default() },
         defaults: DefaultsSections::default(),
         current: Current::Nothing,
         names,
@@ -124,6 +126,8 @@ enum Current {
     Nothing,
     Global,
     Proxy(Box<WrittenProxy>),
+    Userlist(Box<WrittenUserlist>),
+    HttpErrors(Box<HttpErrorsSection>),
     /// A section that was refused: its lines would only repeat that.
     Skipped,
 }
@@ -136,7 +140,8 @@ struct Reader<'n> {
 }
 
 /// The words that open the sections which are read.
-pub const SECTION_KEYWORDS: [&str; 5] = ["global", "defaults", "listen", "frontend", "backend"];
+pub const SECTION_KEYWORDS: [&str; 7] =
+    ["global", "defaults", "listen", "frontend", "backend", "userlist", "http-errors"];
 
 /// The keyword table's name for the section.
 fn table_section(kind: SectionKind) -> Section {
@@ -161,6 +166,7 @@ pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParse
         section_checks::KEYWORDS,
         section_bind::KEYWORDS,
         section_server::KEYWORDS,
+        section_errors::KEYWORDS,
     ]
     .into_iter()
     .flatten()
@@ -193,11 +199,12 @@ fn ignored_here(proxy: &WrittenProxy, section: Section, line: &Line, diagnostics
 impl Reader<'_> {
     /// Files the open section.
     fn close(&mut self) {
-        if let Current::Proxy(proxy) = std::mem::replace(&mut self.current, Current::Nothing) {
-            match proxy.kind {
-                SectionKind::Defaults => self.defaults.add(*proxy),
-                _ => self.written.proxies.push(*proxy),
-            }
+        match std::mem::replace(&mut self.current, Current::Nothing) {
+            Current::Proxy(proxy) if proxy.kind == SectionKind::Defaults => self.defaults.add(*proxy),
+            Current::Proxy(proxy) => self.written.proxies.push(*proxy),
+            Current::Userlist(list) => self.written.userlists.push(*list),
+            Current::HttpErrors(section) => self.written.http_errors.push(*section),
+            Current::Nothing | Current::Global | Current::Skipped => {}
         }
     }
 
@@ -218,6 +225,8 @@ impl Reader<'_> {
             }
             Current::Global => Section::Global,
             Current::Proxy(proxy) => table_section(proxy.kind),
+            Current::Userlist(_) => Section::Userlist,
+            Current::HttpErrors(_) => Section::HttpErrors,
         };
         if let Current::Proxy(proxy) = &self.current
             && ignored_here(proxy, section, line, diagnostics)
@@ -249,6 +258,14 @@ impl Reader<'_> {
             }
             Current::Proxy(proxy) => match proxy_parsers().find(|(name, _)| *name == keyword) {
                 Some((_, parser)) => parser(statement, proxy),
+                None => return false,
+            },
+            Current::Userlist(list) => match parser_of(section_userlist::KEYWORDS, keyword) {
+                Some(parser) => parser(statement, list),
+                None => return false,
+            },
+            Current::HttpErrors(section) => match parser_of(section_errors::SECTION_KEYWORDS, keyword) {
+                Some(parser) => parser(statement, section),
                 None => return false,
             },
             Current::Nothing | Current::Skipped => return false,
@@ -297,6 +314,16 @@ impl Reader<'_> {
             "global" => {
                 statement.at_most(0);
                 self.current = Current::Global;
+                return;
+            }
+            "userlist" => {
+                let list = section_userlist::open(&mut statement, &self.written.userlists);
+                self.current = Current::Userlist(Box::new(list));
+                return;
+            }
+            "http-errors" => {
+                let section = section_errors::open(&mut statement, &self.written.http_errors);
+                self.current = Current::HttpErrors(Box::new(section));
                 return;
             }
             "defaults" => SectionKind::Defaults,

@@ -39,6 +39,7 @@ pub struct Config {
     pub proxies: Vec<Proxy>,
     pub servers: Vec<Server>,
     pub listeners: Vec<Listener>,
+    pub userlists: Vec<Userlist>,
 }
 
 impl Config {

@@ -186,6 +186,8 @@ pub enum ReplySource {
     Page(Arc<Page>),
     /// Made for each request.
     Format(Box<PageFormat>),
+    /// The page of a `http-errors` section for this status. Only before names are resolved.
+    Section { name: String, status: u16, location: Location },
 }
 
 /// A response that is ready to be sent.

@@ -14,7 +14,7 @@ use super::resolve_servers::{resolve_servers, resolve_tracking};
 use super::section_checks::method_of;
 use super::section_options::{options_of, splice_of};
 use super::written::*;
-use super::{resolve_warnings, section_options};
+use super::{resolve_rules, resolve_warnings, section_options, section_userlist};
 
 /// HAProxy's `retries` without the keyword.
 const RETRIES_DEFAULT: u32 = 3;
@@ -44,6 +44,10 @@ pub fn resolve(
             resolve_backend(proxy, servers, diagnostics)
         });
         config.proxies.push(resolve_proxy(proxy, iid, frontend, backend, &written.global, diagnostics));
+    }
+    config.userlists = section_userlist::resolve(&written.userlists, diagnostics);
+    for (proxy, resolved) in written.proxies.iter().zip(&mut config.proxies) {
+        resolved.rules = resolve_rules::resolve(proxy, &written, diagnostics);
     }
     resolve_tracking(&written, &mut config, diagnostics);
     set_fullconn(&mut config);

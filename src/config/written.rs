@@ -3,6 +3,8 @@
 //! does not reach back).
 
 use super::model::*;
+use super::section_errors::{HttpErrorsSection, WrittenErrorPages};
+use super::section_userlist::WrittenUserlist;
 use super::written_server::{ServerSettings, WrittenServer};
 use std::collections::BTreeMap;
 
@@ -11,6 +13,8 @@ use std::collections::BTreeMap;
 pub struct Written {
     pub global: WrittenGlobal,
     pub proxies: Vec<WrittenProxy>,
+    pub userlists: Vec<WrittenUserlist>,
+    pub http_errors: Vec<HttpErrorsSection>,
 }
 
 /// The `global` section, as far as it is not the model's already.
@@ -166,6 +170,9 @@ pub struct ProxySettings {
     pub tcp_check_comment: Option<String>,
     pub http_check: Option<HttpCheck>,
     pub default_server: ServerSettings,
+    pub error_pages: Vec<WrittenErrorPages>,
+    pub monitor_uri: Option<String>,
+    pub monitor_fail: Vec<Condition>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,3 +13,4 @@ pub mod reply;
 mod seam;
 pub mod state_log;
 pub mod syslog;
+pub mod userlist;

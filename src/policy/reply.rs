@@ -83,7 +83,7 @@ pub(super) fn error_page(scope: &Scope, status: u16) -> Reply {
 /// The answer that `source` stands for.
 pub(super) fn from_source(source: &ReplySource, scope: &Scope) -> Reply {
     match source {
-        ReplySource::ErrorPage(status) => error_page(scope, *status),
+        ReplySource::ErrorPage(status) | ReplySource::Section { status, .. } => error_page(scope, *status),
         ReplySource::Page(page) => Reply::of(page.clone()),
         ReplySource::Format(format) => Reply::of(Arc::new(make_page(format, scope))),
     }

@@ -25,6 +25,8 @@ const LOG_FORWARDING: Status =
 const TRACING: Status =
     Status::Later { what: "traces", meanwhile: "start with '-d' to see what happens to connections" };
 
+const SUPPORTED: Status = Status::Supported;
+
 /// Rows of one section that all have the same status.
 macro_rules! keywords {
     ($($sections:ident $status:ident: $($syntax:literal)*;)*) => { &[$($(row($sections, $syntax, $status),)*)*] };
@@ -41,7 +43,7 @@ pub(super) const HEADERS: &[Row] = &[
     row(HEADER, "crt-store [<name>]", CERTIFICATE_SERVICES),
     row(HEADER, "fcgi-app <name>", FASTCGI),
     row(HEADER, "healthcheck <name>", CHECK_PROTOCOLS),
-    row(HEADER, "http-errors <name>", HTTP),
+    supported(HEADER, "http-errors <name>"),
     row(HEADER, "log-forward <name>", LOG_FORWARDING),
     row(HEADER, "log-profile <name>", LOG_PROFILES),
     row(HEADER, "mailers <name>", EMAIL),
@@ -50,7 +52,7 @@ pub(super) const HEADERS: &[Row] = &[
     row(HEADER, "resolvers <name>", RESOLVERS),
     row(HEADER, "ring <name>", RINGS),
     row(HEADER, "traces", TRACING),
-    row(HEADER, "userlist <name>", HTTP),
+    supported(HEADER, "userlist <name>"),
 ];
 
 pub(super) const ROWS: &[Row] = keywords! {
@@ -59,13 +61,13 @@ pub(super) const ROWS: &[Row] = keywords! {
         "shards <number>" "table <name> <options>";
     RESOLVERS_SECTION RESOLVERS: "accepted_payload_size <bytes>" "hold <state> <time>" "nameserver <name> <address>"
         "parse-resolv-conf" "resolve_retries <number>" "timeout resolve <time>" "timeout retry <time>";
-    USERLIST HTTP: "group <name> [users <users>]" "user <name> <kind> <password> [groups <groups>]";
+    USERLIST SUPPORTED: "group <name> [users <users>]" "user <name> <kind> <password> [groups <groups>]";
     MAILERS EMAIL: "mailer <name> <address>:<port>" "timeout mail <time>";
     CACHE_SECTION CACHE: "max-age <seconds>" "max-object-size <bytes>" "max-secondary-entries <number>"
         "process-vary <switch>" "total-max-size <megabytes>";
     RING RINGS: "backing-file <file>" "description <text>" "format <format>" "maxlen <bytes>" "server <name> <address>"
         "size <bytes>" "timeout connect <time>" "timeout server <time>";
-    HTTP_ERRORS HTTP: "errorfile <code> <file>";
+    HTTP_ERRORS SUPPORTED: "errorfile <code> <file>";
     LOG_FORWARD LOG_FORWARDING: "backlog <connections>" "bind <address> [<options>]" "dgram-bind <address> [<options>]"
         "log <address> <facility>" "maxconn <connections>" "option assume-rfc6587-ntf" "option dont-parse-log"
         "option host <strategy>" "timeout client <time>";

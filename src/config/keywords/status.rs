@@ -141,7 +141,6 @@ pub(super) const WITHOUT_TLS: &str = "it only sets defaults for TLS, and no line
 pub(super) const WITHOUT_IT: &str = "it only tunes a feature that no accepted line can turn on yet";
 /// For keywords that tune HAProxy's own machinery.
 pub(super) const OWN_MACHINERY: &str = "it tunes HAProxy's own internals, which Ringway does not have";
-pub(super) const WHEN_HTTP_FORWARDS: &str = "used when HTTP mode forwards; a service in 'mode tcp' never needs it";
 
 pub(super) const LOG_BACKENDS: Status =
     Status::Later { what: "balancing logs", meanwhile: "point each 'log' line at one address" };
