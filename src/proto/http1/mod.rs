@@ -16,6 +16,7 @@ mod line_reader;
 pub mod message;
 pub mod response;
 pub mod response_head;
+mod trailers;
 
 pub use connection::Upgrade;
 pub use line_reader::split_field_line;
