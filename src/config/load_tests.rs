@@ -413,7 +413,6 @@ fn a_thousand_proxies_of_ten_servers_load_in_seconds() {
 fn what_does_not_fit_together_is_refused() {
     let proxy = "listen l\n bind :1\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n";
     for (lines, start, line) in [
-        (" mode http\n server a 10.0.0.1:1\n", "listen 'l' forwards HTTP to server 'a'", 7),
         (" server a 10.0.0.1 check\n", "'server l/a' : server 'a' has neither service port nor check port.", 6),
         (" server a 10.0.0.1:1 track b\n", "'server l/a' : unable to find required server 'b' for tracking.", 6),
         (" server a 10.0.0.1:1 track x/b\n", "'server l/a' : unable to find required proxy 'x' for tracking.", 6),
@@ -437,9 +436,9 @@ fn what_does_not_fit_together_is_refused() {
 }
 
 #[test]
-fn http_is_answered_but_not_forwarded_yet() {
+fn http_is_answered_and_forwarded() {
     assert!(loaded("frontend f\n mode http\n bind :1\n timeout client 1s\n stats enable\n").config.is_some());
     assert!(loaded("listen f\n mode health\n bind :1\n").config.is_some());
-    let forwards = loaded("frontend f\n mode http\n bind :1\n timeout client 1s\n default_backend b\nbackend b\n");
-    assert!(texts(&forwards, Severity::Alert)[0].contains("write 'mode tcp' in it meanwhile"));
+    let text = "frontend f\n mode http\n bind :1\n timeout client 1s\n default_backend b\nbackend b\n mode http\n";
+    assert!(loaded(text).config.is_some());
 }

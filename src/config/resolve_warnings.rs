@@ -14,7 +14,6 @@ pub fn check(written: &Written, config: &Config, diagnostics: &mut Diagnostics) 
         if proxy.settings.disabled {
             continue;
         }
-        http_forwarding(proxy, diagnostics);
         unbound(proxy, diagnostics);
         missing_timeouts(proxy, diagnostics);
         modes(proxy, config.proxy(id), config, diagnostics);
@@ -28,25 +27,6 @@ pub fn check(written: &Written, config: &Config, diagnostics: &mut Diagnostics) 
 
 fn warn(proxy: &WrittenProxy, text: String, diagnostics: &mut Diagnostics) {
     diagnostics.about(Severity::Warning, &proxy.location, text);
-}
-
-/// HTTP is answered (statistics), not forwarded yet.
-fn http_forwarding(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
-    if proxy.settings.mode != ProxyMode::Http {
-        return;
-    }
-    let (location, what) = match (proxy.servers.first(), &proxy.settings.default_backend) {
-        (Some(server), _) => (&server.location, format!("server '{}'", server.name)),
-        (None, Some((name, location))) if proxy.kind.accepts_connections() => {
-            (location, format!("default_backend '{name}'"))
-        }
-        _ => return,
-    };
-    let text = format!(
-        "{} forwards HTTP to {what}: that comes with HTTP mode; write 'mode tcp' in it meanwhile.",
-        proxy.title()
-    );
-    diagnostics.about(Severity::Alert, location, text);
 }
 
 fn unbound(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {

@@ -129,6 +129,8 @@ pub trait Driver {
     fn set_option(&mut self, socket: Socket, option: &SocketOption) -> io::Result<()>;
     fn peer_address(&self, socket: Socket) -> io::Result<SocketAddress>;
     fn local_address(&self, socket: Socket) -> io::Result<SocketAddress>;
+    /// The kernel's estimate of the round trip time and its variance, microseconds; `None` where there is none.
+    fn round_trip_us(&self, socket: Socket) -> Option<(u32, u32)>;
 
     /// The buffer's bytes: all of it for one from the pool, the contents for one made by `buffer_from`.
     fn bytes(&self, buffer: BufferId) -> &[u8];

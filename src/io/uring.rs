@@ -516,6 +516,10 @@ impl Driver for UringDriver {
         socket::local_address(socket.0)
     }
 
+    fn round_trip_us(&self, socket: Socket) -> Option<(u32, u32)> {
+        socket::round_trip_us(socket.0)
+    }
+
     fn bytes(&self, buffer: BufferId) -> &[u8] {
         self.buffers.bytes(buffer)
     }

@@ -11,7 +11,7 @@ use super::local_context::{LocalContext, Verdict};
 use crate::config::model::{Proxy, ProxyId};
 use crate::proto::http1::body::{BodyProgress, BodyReader};
 use crate::proto::http1::framing::{Framing, message_rules};
-use crate::proto::http1::head::{HeadLimits, HeadParser, RequestError, RequestHead};
+use crate::proto::http1::head::{HeadLimits, HeadParser, RequestError, RequestHead, absolute_form_path};
 use crate::proto::http1::response::{self, error_page};
 use exchange::{Answer, Request};
 use record::RequestClock;
@@ -57,6 +57,12 @@ pub struct LocalHttp {
     clock: Option<RequestClock>,
     requests: u64,
     records: VecDeque<HttpRecord>,
+}
+
+/// Whether a request for `target` is for the page of `proxy`.
+pub fn is_for_page(proxy: &Proxy, target: &[u8]) -> bool {
+    let path = absolute_form_path(target).unwrap_or(target);
+    proxy.stats.as_ref().is_some_and(|settings| path.starts_with(settings.uri.as_bytes()))
 }
 
 impl LocalHttp {

@@ -1,6 +1,7 @@
 //! Machines: one event in, one transition. They use the driver contract (`io::driver`), never a backend, a clock or
 //! a thread: `now` is an argument.
 
+pub mod http;
 pub mod local_context;
 pub mod local_http;
 pub mod local_session;

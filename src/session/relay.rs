@@ -423,7 +423,7 @@ impl Relay {
             }
             Operation::Readable(_) => self.armed &= !(READABLE | READABLE_CANCELLED),
             Operation::Writable(_) => self.armed &= !WRITABLE,
-            Operation::Connect | Operation::Accept | Operation::Mailbox => {}
+            Operation::Connect | Operation::Accept | Operation::Mailbox | Operation::Server(_) => {}
         }
     }
 

@@ -36,6 +36,12 @@ impl Segments {
             Some(_) => self.rest.get_or_insert_default().push_back(segment),
         }
     }
+    /// Puts a segment before all others: bytes that were taken and are not used after all.
+    pub fn push_front(&mut self, segment: Segment) {
+        if let Some(second) = self.head.replace(segment) {
+            self.rest.get_or_insert_default().push_front(second);
+        }
+    }
     pub fn pop(&mut self) -> Option<Segment> {
         let first = self.head.take();
         if let Some(rest) = &mut self.rest {

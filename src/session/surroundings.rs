@@ -1,5 +1,6 @@
 //! What a session may use while it handles one event.
 
+use super::http::state::HttpState;
 use super::relay::Wire;
 use super::token::{Direction, SlotKey};
 use crate::config::model::{Config, ListenerId, ProxyId, ServerId};
@@ -22,6 +23,8 @@ pub struct Surroundings<'a, D> {
     pub shortage: &'a mut Option<i32>,
     /// Server state changes that the call causes (`observe`), for the worker to log.
     pub state_logs: &'a mut Vec<StateLog>,
+    /// What HTTP sessions of this worker share.
+    pub http: &'a mut HttpState,
 }
 
 impl<D: Driver> Surroundings<'_, D> {

@@ -189,7 +189,7 @@ impl TcpSession {
                 self.connect_armed = false;
                 return self.connect_completed(around, completion.result);
             }
-            Operation::Accept | Operation::Mailbox => return Step::Continue,
+            Operation::Accept | Operation::Mailbox | Operation::Server(_) => return Step::Continue,
         };
         self.note_activity(around.now.monotonic_us, operation, completion);
         let (client, server) = (self.accepted.client, self.server);
@@ -403,7 +403,7 @@ impl TcpSession {
                 };
                 relay.settle(around.driver, operation, completion);
             }
-            Operation::Accept | Operation::Mailbox => {}
+            Operation::Accept | Operation::Mailbox | Operation::Server(_) => {}
         }
     }
 

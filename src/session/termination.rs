@@ -56,6 +56,38 @@ impl Termination {
         Termination { cause, phase }
     }
 
+    /// What the letters stand for; letters that mean nothing are an internal error.
+    pub fn from_letters(letters: [u8; 2]) -> Self {
+        let causes = [
+            Cause::Normal,
+            Cause::Client,
+            Cause::Server,
+            Cause::Proxy,
+            Cause::Resource,
+            Cause::Internal,
+            Cause::Down,
+            Cause::BackupReplaced,
+            Cause::Killed,
+            Cause::Local,
+            Cause::ClientTimeout,
+            Cause::ServerTimeout,
+        ];
+        let phases = [
+            Phase::Request,
+            Phase::Queue,
+            Phase::Connect,
+            Phase::Headers,
+            Phase::Data,
+            Phase::Last,
+            Phase::Tarpit,
+            Phase::Finished,
+        ];
+        let all = causes.into_iter().flat_map(|cause| phases.map(|phase| Termination { cause, phase }));
+        all.into_iter()
+            .find(|termination| termination.letters() == letters)
+            .unwrap_or(Termination { cause: Cause::Internal, phase: Phase::Finished })
+    }
+
     /// The two characters of `%ts`.
     pub fn letters(self) -> [u8; 2] {
         let cause = match self.cause {

@@ -20,10 +20,23 @@ pub enum Operation {
     Readable(Direction),
     Writable(Direction),
     Connect,
+    /// Of a server's connection in HTTP mode: `slot` is its place among them (`session::http::servers`).
+    Server(ServerOperation),
     /// Not of a slot: `slot` is the worker's listener number.
     Accept,
     /// Not of a slot.
     Mailbox,
+}
+
+/// What is armed on a server's connection in HTTP mode, which outlives the sessions that use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ServerOperation {
+    Connect = 0,
+    Receive = 1,
+    Send = 2,
+    Readable = 3,
+    Writable = 4,
 }
 
 impl Operation {
@@ -36,6 +49,7 @@ impl Operation {
             Operation::Connect => 8,
             Operation::Accept => 9,
             Operation::Mailbox => 10,
+            Operation::Server(operation) => 11 + operation as u8,
         }
     }
 
@@ -49,6 +63,11 @@ impl Operation {
             8 => Operation::Connect,
             9 => Operation::Accept,
             10 => Operation::Mailbox,
+            11 => Operation::Server(ServerOperation::Connect),
+            12 => Operation::Server(ServerOperation::Receive),
+            13 => Operation::Server(ServerOperation::Send),
+            14 => Operation::Server(ServerOperation::Readable),
+            15 => Operation::Server(ServerOperation::Writable),
             _ => return None,
         })
     }
@@ -86,7 +105,9 @@ mod tests {
         let operations = directions
             .into_iter()
             .flat_map(|d| [Operation::Receive(d), Operation::Send(d), Operation::Readable(d), Operation::Writable(d)])
-            .chain([Operation::Connect, Operation::Accept, Operation::Mailbox]);
+            .chain([Operation::Connect, Operation::Accept, Operation::Mailbox])
+            .chain([ServerOperation::Connect, ServerOperation::Receive, ServerOperation::Send].map(Operation::Server))
+            .chain([ServerOperation::Readable, ServerOperation::Writable].map(Operation::Server));
         for operation in operations {
             for key in [SlotKey { slot: 0, generation: 0 }, SlotKey { slot: u32::MAX, generation: GENERATION_MASK }] {
                 assert_eq!(SlotKey::parse(key.token(operation)), Some((key, operation)));

@@ -5,6 +5,7 @@ use super::slots::Tenant;
 use super::{Stage, Worker, session_log};
 use crate::config::model::{BalanceAlgorithm, Config, ListenAddress, ListenerId, Proxy, ProxyMode};
 use crate::io::{Completion, Driver, Socket, SocketAddress, SocketOption};
+use crate::session::http::HttpSession;
 use crate::session::local_session::LocalSession;
 use crate::session::tcp::{Accepted, ClientAddress, Step, TcpSession};
 use crate::session::token::{Operation, SlotKey};
@@ -223,6 +224,12 @@ impl<D: Driver> Worker<D> {
             wall_us: parked.wall_us,
         };
         self.count_accepted(listener_id, frontend);
+        if proxy.mode == ProxyMode::Http {
+            let key = self.slots.insert(Tenant::Http(Box::new(HttpSession::new(accepted))));
+            let Some(Tenant::Http(session)) = self.slots.get(key) else { return };
+            let step = session.begin(&mut self.core.surroundings(key));
+            return self.after_event(key, step);
+        }
         if proxy.mode != ProxyMode::Tcp {
             let key = self.slots.insert(Tenant::Local(Box::new(LocalSession::new(accepted, config))));
             let Some(Tenant::Local(session)) = self.slots.get(key) else { return };

@@ -1,10 +1,10 @@
 //! A session's events: what completed, what timed out, and the one place where a session ends.
 
 use super::slots::Tenant;
-use super::{Stage, Worker, session_log};
+use super::{Core, Stage, Worker, session_log};
 use crate::io::{Completion, Driver};
 use crate::session::tcp::Step;
-use crate::session::token::{Operation, SlotKey};
+use crate::session::token::{Operation, ServerOperation, SlotKey};
 
 impl<D: Driver> Worker<D> {
     pub(super) fn session_event(&mut self, key: SlotKey, operation: Operation, completion: &Completion) {
@@ -22,6 +22,7 @@ impl<D: Driver> Worker<D> {
                 self.core.hostname = hostname;
                 step
             }
+            Some(Tenant::Http(session)) => session.completed(&mut self.core.surroundings(key), operation, completion),
             // The slot is joined before it is freed, so nothing of its last tenant comes here but a buffer's stray owner.
             Some(Tenant::Nobody) | None => {
                 if completion.buffer.is_some() {
@@ -42,9 +43,23 @@ impl<D: Driver> Worker<D> {
                 self.core.hostname = hostname;
                 step
             }
+            Some(Tenant::Http(session)) => session.timer_fired(&mut self.core.surroundings(key)),
             Some(Tenant::Nobody) | None => return,
         };
         self.after_event(key, step);
+    }
+
+    /// An operation on a server's connection in HTTP mode: its session's, if it has one.
+    pub(super) fn server_event(&mut self, server: SlotKey, operation: ServerOperation, completion: &Completion) {
+        let owner = self.core.http.servers.owner(server);
+        if let Some(owner) = owner
+            && let Some(Tenant::Http(session)) = self.slots.get(owner)
+        {
+            let step = session.server_completed(&mut self.core.surroundings(owner), server, operation, completion);
+            return self.after_event(owner, step);
+        }
+        let Core { driver, http, .. } = &mut self.core;
+        http.servers.completed_unowned(driver, server, operation, completion);
     }
 
     /// Books what an event led to: the end of the session, a new deadline, the end of its last operation.
@@ -64,6 +79,10 @@ impl<D: Driver> Worker<D> {
             }
             Tenant::Local(session) => {
                 session_log::write_local(&mut self.core, session);
+                (session.deadline_us(&config), session.is_over() && session.is_idle())
+            }
+            Tenant::Http(session) => {
+                session_log::write_http(&mut self.core);
                 (session.deadline_us(&config), session.is_over() && session.is_idle())
             }
             Tenant::Nobody => return,
@@ -90,6 +109,10 @@ impl<D: Driver> Worker<D> {
                 session_log::write_local(&mut self.core, session);
                 session.accepted.places = None;
             }
+            Some(Tenant::Http(session)) => {
+                session_log::write_http(&mut self.core);
+                session.leave();
+            }
             Some(Tenant::Nobody) | None => return,
         }
         self.timers.clear(key.slot);
@@ -99,6 +122,7 @@ impl<D: Driver> Worker<D> {
         match self.slots.get(key) {
             Some(Tenant::Tcp(session)) => session.close(&mut self.core.driver),
             Some(Tenant::Local(session)) => session.close(&mut self.core.driver),
+            Some(Tenant::Http(session)) => session.close(&mut self.core.driver),
             Some(Tenant::Nobody) | None => return,
         }
         self.timers.clear(key.slot);

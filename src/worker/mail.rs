@@ -1,11 +1,11 @@
 //! What other threads ask of this worker.
 
 use super::slots::Tenant;
-use super::{Stage, Worker};
-use crate::config::model::{ListenerId, ServerId};
+use super::{Core, Stage, Worker};
+use crate::config::model::{ListenerId, ProxyId, ServerId};
 use crate::io::Driver;
 use crate::policy::assign;
-use crate::session::tcp::{Step, TcpSession};
+use crate::session::tcp::Step;
 use crate::session::token::SlotKey;
 use crate::shared::FrontendStatus;
 use crate::shared::mailbox::{Message, SessionKill, Waiter};
@@ -17,19 +17,20 @@ impl<D: Driver> Worker<D> {
             Message::QueueGrant { waiter, server } => self.queue_grant(waiter, server),
             Message::QueueRetry { waiter } => {
                 let key = SlotKey { slot: waiter.slot, generation: waiter.generation };
-                if let Some(Tenant::Tcp(session)) = self.slots.get(key) {
-                    let step = session.queue_retry(&mut self.core.surroundings(key));
-                    self.after_event(key, step);
-                }
+                let step = match self.slots.get(key) {
+                    Some(Tenant::Tcp(session)) => session.queue_retry(&mut self.core.surroundings(key)),
+                    Some(Tenant::Http(session)) => session.queue_retry(&mut self.core.surroundings(key)),
+                    _ => return,
+                };
+                self.after_event(key, step);
             }
             Message::ShutdownServerSessions { server, why } => {
-                self.kill_sessions(why, |session| session.server_in_use() == Some(server))
+                self.kill_sessions(why, |in_use, _| in_use == Some(server))
             }
             Message::ShutdownBackupSessions { backend } => {
                 let shared = self.core.shared.clone();
-                self.kill_sessions(SessionKill::BackupReplaced, |session| {
-                    session.backend() == Some(backend)
-                        && session.server_in_use().is_some_and(|server| shared.config.server(server).backup)
+                self.kill_sessions(SessionKill::BackupReplaced, |in_use, of_backend| {
+                    of_backend == Some(backend) && in_use.is_some_and(|server| shared.config.server(server).backup)
                 })
             }
             Message::StopFrontend { frontend } => {
@@ -58,6 +59,7 @@ impl<D: Driver> Worker<D> {
         let key = SlotKey { slot: waiter.slot, generation: waiter.generation };
         let step = match self.slots.get(key) {
             Some(Tenant::Tcp(session)) => session.granted(&mut self.core.surroundings(key), server),
+            Some(Tenant::Http(session)) => session.granted(&mut self.core.surroundings(key), server),
             _ => None,
         };
         match step {
@@ -67,14 +69,19 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    fn kill_sessions(&mut self, why: SessionKill, matches: impl Fn(&TcpSession) -> bool) {
+    /// `matches` is given the server and the backend of each session.
+    fn kill_sessions(&mut self, why: SessionKill, matches: impl Fn(Option<ServerId>, Option<ProxyId>) -> bool) {
         for key in self.slots.keys() {
-            if let Some(Tenant::Tcp(session)) = self.slots.get(key)
-                && matches(session)
-            {
-                let step = session.kill(&mut self.core.surroundings(key), why);
-                self.after_event(key, step);
-            }
+            let step = match self.slots.get(key) {
+                Some(Tenant::Tcp(session)) if matches(session.server_in_use(), session.backend()) => {
+                    session.kill(&mut self.core.surroundings(key), why)
+                }
+                Some(Tenant::Http(session)) if matches(session.server_in_use(), session.backend()) => {
+                    session.kill(&mut self.core.surroundings(key), why)
+                }
+                _ => continue,
+            };
+            self.after_event(key, step);
         }
     }
 
@@ -105,13 +112,20 @@ impl<D: Driver> Worker<D> {
         if self.stage == Stage::Serving {
             self.stage = Stage::Draining;
             self.for_acceptors(|_| true, Self::close_acceptor);
+            self.core.http.is_stopping = true;
+            let Core { driver, http, .. } = &mut self.core;
+            http.servers.close_idle(driver);
             for key in self.slots.keys() {
-                if let Some(Tenant::Local(session)) = self.slots.get(key)
-                    && session.is_between_requests()
-                {
-                    let step = session.over(&mut self.core.surroundings(key));
-                    self.after_event(key, step);
-                }
+                let step = match self.slots.get(key) {
+                    Some(Tenant::Local(session)) if session.is_between_requests() => {
+                        session.over(&mut self.core.surroundings(key))
+                    }
+                    Some(Tenant::Http(session)) if session.is_between_requests() => {
+                        session.over(&mut self.core.surroundings(key))
+                    }
+                    _ => continue,
+                };
+                self.after_event(key, step);
             }
         }
     }
@@ -120,10 +134,14 @@ impl<D: Driver> Worker<D> {
         self.stage = Stage::Closing;
         self.for_acceptors(|_| true, Self::close_acceptor);
         self.drop_parked();
+        self.core.http.is_stopping = true;
+        let Core { driver, http, .. } = &mut self.core;
+        http.servers.close_idle(driver);
         for key in self.slots.keys() {
             let step = match self.slots.get(key) {
                 Some(Tenant::Tcp(session)) => session.kill(&mut self.core.surroundings(key), SessionKill::Killed),
                 Some(Tenant::Local(session)) => session.over(&mut self.core.surroundings(key)),
+                Some(Tenant::Http(session)) => session.kill(&mut self.core.surroundings(key), SessionKill::Killed),
                 Some(Tenant::Nobody) | None => Step::Continue,
             };
             self.after_event(key, step);

@@ -17,6 +17,7 @@ use crate::config::model::ListenerId;
 use crate::io::PipeCounts;
 use crate::io::{Completion, Driver, Socket};
 use crate::policy::state_log::StateLog;
+use crate::session::http::state::HttpState;
 use crate::session::surroundings::Surroundings;
 use crate::session::token::{Operation, SlotKey};
 use crate::shared::{Shared, ThreadShared};
@@ -80,6 +81,7 @@ struct Core<D> {
     number: u16,
     state_logs: Vec<StateLog>,
     shortage: Option<i32>,
+    http: HttpState,
     log: LogSink,
     hostname: String,
     pid: u32,
@@ -95,6 +97,7 @@ impl<D: Driver> Core<D> {
             key,
             state_logs: &mut self.state_logs,
             shortage: &mut self.shortage,
+            http: &mut self.http,
         }
     }
 
@@ -138,6 +141,7 @@ impl<D: Driver> Worker<D> {
                 number: setup.number,
                 state_logs: Vec::new(),
                 shortage: None,
+                http: HttpState::new(setup.hostname.clone()),
                 log: setup.log_sink,
                 hostname: setup.hostname,
                 pid: std::process::id(),
@@ -201,15 +205,16 @@ impl<D: Driver> Worker<D> {
     fn timeout_us(&self) -> Option<u64> {
         let now_us = self.core.now_us();
         let timer_us = self.timers.next_ms().map(|ms| ms.saturating_mul(1000));
-        let next_us = match (timer_us, self.accept_again_us) {
-            (Some(timer_us), Some(accept_us)) => Some(timer_us.min(accept_us)),
-            (timer_us, accept_us) => timer_us.or(accept_us),
-        };
+        let others_us = [self.accept_again_us, self.core.http.servers.next_purge_us()];
+        let next_us = others_us.into_iter().flatten().chain(timer_us).min();
         next_us.map(|next_us| next_us.saturating_sub(now_us))
     }
 
     fn is_done(&self) -> bool {
-        self.slots.used() == 0 && self.parked.is_empty() && self.acceptors.iter().all(|acceptor| !acceptor.is_armed())
+        self.slots.used() == 0
+            && self.core.http.servers.used() == 0
+            && self.parked.is_empty()
+            && self.acceptors.iter().all(|acceptor| !acceptor.is_armed())
     }
 
     fn dispatch(&mut self, completion: &Completion) {
@@ -217,6 +222,7 @@ impl<D: Driver> Worker<D> {
         match operation {
             Operation::Mailbox => self.read_mailbox(),
             Operation::Accept => self.accepted(key.slot as usize, completion),
+            Operation::Server(operation) => self.server_event(key, operation, completion),
             _ => self.session_event(key, operation, completion),
         }
     }
@@ -235,6 +241,8 @@ impl<D: Driver> Worker<D> {
                 self.timer_event(key);
             }
         }
+        let Core { driver, http, shared, .. } = &mut self.core;
+        http.servers.purge(driver, &shared.config, now_us);
         if self.accept_again_us.is_some_and(|at_us| at_us <= now_us) {
             (self.accept_again_us, self.resting_until_us) = (None, None);
             self.room_freed();

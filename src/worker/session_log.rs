@@ -78,6 +78,19 @@ fn write_facts<D: Driver>(core: &mut Core<D>, session: &TcpSession, level: u8) {
     core.log.send(&proxy.log.targets, tag, level, &line, now.wall_us);
 }
 
+/// The lines of the HTTP exchanges that ended since the last time.
+pub(super) fn write_http<D: Driver>(core: &mut Core<D>) {
+    if core.http.lines.is_empty() {
+        return;
+    }
+    let (shared, wall_us) = (core.shared.clone(), core.driver.now().wall_us);
+    for line in std::mem::take(&mut core.http.lines) {
+        let proxy = shared.config.proxy(line.frontend);
+        let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
+        core.log.send(&proxy.log.targets, tag, line.level, &line.text, wall_us);
+    }
+}
+
 /// The requests that a local session has answered since the last time.
 pub(super) fn write_local<D: Driver>(core: &mut Core<D>, session: &mut LocalSession) {
     let shared = core.shared.clone();

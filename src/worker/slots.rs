@@ -1,6 +1,7 @@
 //! The worker's sessions: slots that are used again under a new generation, so that a completion for the last tenant
 //! never reaches the next one.
 
+use crate::session::http::HttpSession;
 use crate::session::local_session::LocalSession;
 use crate::session::tcp::TcpSession;
 use crate::session::token::{GENERATION_MASK, SlotKey};
@@ -14,6 +15,7 @@ pub enum Tenant {
     Nobody,
     Tcp(TcpSession),
     Local(Box<LocalSession>),
+    Http(Box<HttpSession>),
 }
 
 struct Slot {

@@ -1,0 +1,77 @@
+//! Neutral answers of policies that are still on their way.
+
+pub mod old_rules {
+    use crate::policy::exchange::Scope;
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[allow(dead_code)]
+    pub enum OldVerdict {
+        Continue,
+        Deny,
+        BadRequest,
+        Tarpit,
+    }
+    pub fn request(_: &mut Scope) -> OldVerdict {
+        OldVerdict::Continue
+    }
+    pub fn response(_: &mut Scope) -> OldVerdict {
+        OldVerdict::Continue
+    }
+}
+
+pub mod switching {
+    use crate::config::model::{ProxyId, ServerId};
+    use crate::policy::exchange::Scope;
+    pub fn choose_backend(scope: &mut Scope) -> Option<ProxyId> {
+        let proxy = scope.shared.config.proxy(scope.proxy);
+        let default = proxy.frontend.as_ref().and_then(|frontend| frontend.default_backend);
+        default.or(proxy.backend.is_some().then_some(scope.proxy))
+    }
+    pub fn choose_server(_: &mut Scope) -> Option<ServerId> {
+        None
+    }
+}
+
+pub mod cookie {
+    use crate::config::model::ServerId;
+    use crate::policy::exchange::Scope;
+    pub fn read_request(_: &mut Scope) -> Option<ServerId> {
+        None
+    }
+    pub fn write_response(_: &mut Scope) {}
+}
+
+pub mod forwarding {
+    use crate::policy::exchange::Scope;
+    pub fn apply(_: &mut Scope) {}
+    pub fn apply_for_server(_: &mut Scope) {}
+}
+
+pub mod captures {
+    use crate::policy::exchange::Scope;
+    pub fn request(_: &mut Scope) {}
+    pub fn response(_: &mut Scope) {}
+}
+
+pub mod compression {
+    use crate::policy::exchange::Scope;
+    pub struct Compressor;
+    impl Compressor {
+        pub fn begin(_: &mut Scope) -> Option<Box<Compressor>> {
+            None
+        }
+        pub fn push(&mut self, _: &[u8], _: &mut Vec<u8>) {}
+        pub fn finish(&mut self, _: &mut Vec<u8>) {}
+    }
+}
+
+pub mod log_facts {
+    use crate::policy::exchange::Scope;
+    #[allow(dead_code)]
+    pub enum LogDecision {
+        Skip,
+        Write { level: u8 },
+    }
+    pub fn http_line(_: &mut Scope, _: bool, _: &mut Vec<u8>) -> LogDecision {
+        LogDecision::Skip
+    }
+}

@@ -1,0 +1,388 @@
+//! A response's head: received, parsed, put to the rules, and written to the client with what has come of its body.
+
+use super::pending::old_rules::OldVerdict;
+use super::request::milliseconds;
+use super::transfer::{Encoding, Framing, Transfer};
+use super::work::Work;
+use super::{HttpSession, Stage};
+use crate::config::model::{HttpSettings, ProxyId};
+use crate::io::Driver;
+use crate::policy::exchange::Stage as Asking;
+use crate::policy::http_rules::ResponseVerdict;
+use crate::proto::http1::chunked::ChunkedDecoder;
+use crate::proto::http1::exchange_framing::{Body, finish_response, response_framing};
+use crate::session::surroundings::Surroundings;
+use crate::session::tcp::Step;
+use crate::session::termination::{Cause, Phase, Termination};
+
+/// What the next bytes of the server are.
+enum Parsed {
+    /// More is needed.
+    Partial,
+    Whole,
+    Malformed,
+}
+
+impl HttpSession {
+    /// Reads the server's answer, as far as it has come. `Some`: the exchange has taken another turn.
+    pub(super) fn read_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Option<Step> {
+        loop {
+            match self.parse_response(around, work) {
+                Parsed::Whole => {}
+                Parsed::Malformed => return Some(self.bad_response(around, work)),
+                Parsed::Partial => {
+                    let ended = work
+                        .server
+                        .and_then(|key| around.http.servers.get(key))
+                        .is_none_or(|server| server.connection.end_of_stream() && !server.connection.has_input());
+                    return ended.then(|| self.no_response(around, work));
+                }
+            }
+            let status = work.exchange.response.status();
+            // 101 ends the exchange as HTTP; the others of its class announce a final response.
+            if status < 200 && status != 101 {
+                if let Some(step) = self.pass_informational(around, work) {
+                    return Some(step);
+                }
+                continue;
+            }
+            return self.response_complete(around, work);
+        }
+    }
+
+    fn parse_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Parsed {
+        let Some(server) = work.server.and_then(|key| around.http.servers.get(key)) else { return Parsed::Partial };
+        let connection = &mut server.connection;
+        while connection.has_input() {
+            let front = connection.front(around.driver);
+            let (before, count) = (work.head_bytes.len(), front.len());
+            let response = &mut work.exchange.response;
+            let whole = if before == 0 {
+                work.response_parser.advance_into(front, response)
+            } else {
+                work.head_bytes.extend_from_slice(front);
+                work.response_parser.advance_into(&work.head_bytes, response)
+            };
+            match whole {
+                Ok(Some(length)) => {
+                    connection.consume(around.driver, length.saturating_sub(before));
+                    work.head_bytes.clear();
+                    return Parsed::Whole;
+                }
+                Ok(None) => {
+                    if before == 0 {
+                        work.head_bytes.extend_from_slice(front);
+                    }
+                    connection.consume(around.driver, count);
+                }
+                Err(_) => return Parsed::Malformed,
+            }
+        }
+        connection.receive(around.driver);
+        Parsed::Partial
+    }
+
+    /// 100, 102, 103: passed on to clients that know them, and the next head is awaited.
+    fn pass_informational<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Option<Step> {
+        if !work.is_http10() {
+            let response = &mut work.exchange.response;
+            if response_framing(response, &work.framing).is_err() {
+                return Some(self.bad_response(around, work));
+            }
+            let response = &mut work.exchange.response;
+            let mut bytes = Vec::new();
+            finish_response(response, &work.framing, Body::None, true);
+            response.write_to(&mut bytes);
+            self.client.push_bytes(around.driver, &bytes);
+        }
+        work.exchange.response.clear();
+        None
+    }
+
+    /// The final response's head is whole.
+    fn response_complete<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Option<Step> {
+        let backend = work.exchange.backend?;
+        let config = around.config().clone();
+        let settings = &config.proxy(backend).http;
+        let Ok(framing) = response_framing(&mut work.exchange.response, &work.framing) else {
+            return Some(self.bad_response(around, work));
+        };
+        let now_us = around.now.monotonic_us;
+        work.exchange.times.response_ms = milliseconds(now_us.saturating_sub(work.connected_us));
+        let status = work.exchange.response.status();
+        self.count_status(around, work, status);
+        if let Some(server) = work.exchange.server {
+            self.observe_response(around, server, status < 500 || matches!(status, 501 | 505));
+        }
+        if settings.retry_on.statuses.contains(&status)
+            && let Some(step) = self.retry_if_possible(around, work)
+        {
+            return Some(step);
+        }
+        work.server_keeps_alive &= framing.keep_alive;
+        work.is_tunnel = framing.body == Body::Tunnel;
+        work.response_is_bodiless = framing.body == Body::None;
+        let source = match framing.body {
+            Body::None => Framing::Nothing,
+            Body::Length(length) => {
+                work.exchange.response_content_length = Some(length);
+                Framing::Length(length)
+            }
+            Body::Chunked => Framing::Chunked(ChunkedDecoder::default()),
+            Body::UntilClose | Body::Tunnel => Framing::UntilClose,
+        };
+        let splice = config.proxy(backend).splice.response;
+        work.response_body = Transfer::new(source, Encoding::Plain, splice);
+        if let Some(step) = self.response_rules(around, work, backend) {
+            return Some(step);
+        }
+        self.send_response(around, work, backend);
+        None
+    }
+
+    /// The backend's and then the frontend's rules. `Some`: an answer goes out in the response's place.
+    fn response_rules<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &mut Work,
+        backend: ProxyId,
+    ) -> Option<Step> {
+        let frontend = self.accepted.frontend;
+        self.ask_at(around, work, backend, Asking::Response, super::pending::captures::response);
+        let proxies = [Some(backend), (frontend != backend).then_some(frontend)];
+        for proxy in proxies.into_iter().flatten() {
+            let mut from = 0;
+            loop {
+                let verdict = self.ask_at(around, work, proxy, Asking::Response, |scope| {
+                    crate::policy::http_rules::response(scope, from)
+                });
+                match verdict {
+                    ResponseVerdict::Continue => break,
+                    // A body that has not come yet is not waited for: what is there is what rules see.
+                    ResponseVerdict::WaitForBody { resume, .. } => from = resume,
+                    ResponseVerdict::Answer(reply) => {
+                        if reply.termination == Some(*b"PH") || reply.status >= 400 {
+                            self.count_denied_response(around, work, proxy);
+                        }
+                        self.drop_server(around, work);
+                        work.exchange.response.clear();
+                        return Some(self.answer(around, work, reply));
+                    }
+                    ResponseVerdict::SilentDrop => {
+                        let _ = around.driver.set_option(self.client.socket, &crate::io::SocketOption::LingerZero);
+                        work.termination = Some(Termination::new(Cause::Proxy, Phase::Headers));
+                        return Some(self.end_without_answer(around, work));
+                    }
+                }
+            }
+            let verdict = self.ask_at(around, work, proxy, Asking::Response, super::pending::old_rules::response);
+            if verdict != OldVerdict::Continue {
+                self.count_denied_response(around, work, proxy);
+                work.termination = Some(Termination::new(Cause::Proxy, Phase::Headers));
+                self.drop_server(around, work);
+                return Some(self.error_answer(around, work, 502));
+            }
+        }
+        self.ask_at(around, work, backend, Asking::Response, super::pending::cookie::write_response);
+        None
+    }
+
+    /// The http-after-response rules: the backend's, then the frontend's.
+    pub(super) fn after_response<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &mut Work,
+        backend: ProxyId,
+    ) {
+        let frontend = self.accepted.frontend;
+        for proxy in [Some(backend), (frontend != backend).then_some(frontend)].into_iter().flatten() {
+            self.ask_at(around, work, proxy, Asking::Response, crate::policy::http_rules::after_response);
+        }
+    }
+
+    fn count_denied_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &Work, proxy: ProxyId) {
+        around.proxy_counters(self.accepted.frontend).frontend_denied_responses.increment();
+        around.listener_counters(self.accepted.listener).denied_responses.increment();
+        if proxy != self.accepted.frontend {
+            around.proxy_counters(proxy).backend_denied_responses.increment();
+        }
+        if let Some(server) = work.exchange.server {
+            around.server_counters(server).denied_responses.increment();
+        }
+    }
+
+    /// Writes the response's head to the client, and what has come of its body behind it.
+    fn send_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work, backend: ProxyId) {
+        let frontend = self.accepted.frontend;
+        let config = around.config().clone();
+        if !work.is_tunnel && !work.response_body.is_done() {
+            work.response_body.compressor =
+                self.ask_at(around, work, backend, Asking::Response, super::pending::compression::Compressor::begin);
+        }
+        if around.http.is_stopping || HttpSettings::closes_client(&config.proxy(frontend).http) {
+            work.client_keeps_alive = false;
+        }
+        if !work.request_body.is_done() && !work.is_tunnel && (!work.server_keeps_alive || work.expects_continue) {
+            // The rest of the request will not be read to its end.
+            work.client_keeps_alive = false;
+        }
+        self.after_response(around, work, backend);
+        let sent = sent_body(work);
+        if sent == Body::Chunked {
+            work.response_body.set_encoding(Encoding::Chunked);
+        }
+        self.write_client_head(around, work, sent);
+        self.stage = Stage::Bodies;
+        if work.is_tunnel {
+            let splice = config.proxy(frontend).splice.request;
+            work.request_body = Transfer::new(Framing::UntilClose, Encoding::Plain, splice);
+        }
+    }
+
+    /// The exchange's response, which may be this program's own, as the client gets it.
+    pub(super) fn write_client_head<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work, sent: Body) {
+        let config = around.config().clone();
+        let response = &mut work.exchange.response;
+        work.client_keeps_alive = finish_response(response, &work.framing, sent, work.client_keeps_alive);
+        work.exchange.status = response.status();
+        let mut head = std::mem::take(&mut around.http.scratch);
+        head.clear();
+        match config.proxy(self.accepted.frontend).http.adjust_case_bogus_client {
+            true => response.write_to(&mut head),
+            false => response.write_to(&mut head),
+        }
+        // A small body that is here already travels in the same segment.
+        if let Some(server) = work.server.and_then(|key| around.http.servers.get(key)) {
+            work.response_body.join(around.driver, &mut server.connection, &mut head);
+        }
+        self.client.push_bytes(around.driver, &head);
+        around.http.scratch = head;
+    }
+
+    pub(super) fn count_status<D: Driver>(&mut self, around: &Surroundings<D>, work: &Work, status: u16) {
+        if let Some(server) = work.exchange.server {
+            let counters = around.server_counters(server);
+            counters.requests.increment();
+            match status / 100 {
+                1 => counters.http_1xx.increment(),
+                2 => counters.http_2xx.increment(),
+                3 => counters.http_3xx.increment(),
+                4 => counters.http_4xx.increment(),
+                5 => counters.http_5xx.increment(),
+                _ => counters.http_other.increment(),
+            }
+        }
+    }
+
+    /// What came is no response.
+    fn bad_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
+        let retry = self.retry_settings(around, work).is_some_and(|settings| settings.junk_response);
+        if retry && let Some(step) = self.retry_if_possible(around, work) {
+            return step;
+        }
+        self.response_failed(around, work, Cause::Proxy, 502)
+    }
+
+    /// The server's connection ended without a response.
+    fn no_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
+        let empty = work.head_bytes.is_empty();
+        // A kept connection may have been closed just when the request went out: that says nothing of the server.
+        let raced = empty && work.exchange.is_server_connection_reused && is_repeatable(work.exchange.request.method());
+        if raced && !work.is_body_begun && work.request_body_can_be_sent_again() {
+            return self.retry_request(around, work);
+        }
+        let retry = self.retry_settings(around, work).is_some_and(|settings| settings.empty_response && empty);
+        if retry && let Some(step) = self.retry_if_possible(around, work) {
+            return step;
+        }
+        self.response_failed(around, work, Cause::Server, 502)
+    }
+
+    fn retry_settings<'a, D: Driver>(
+        &self,
+        around: &'a Surroundings<D>,
+        work: &Work,
+    ) -> Option<&'a crate::config::model::RetryOn> {
+        Some(&around.shared.config.proxy(work.exchange.backend?).http.retry_on)
+    }
+
+    /// `retry-on`: the same request again, if nothing of it is lost and retries are left.
+    pub(super) fn retry_if_possible<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &mut Work,
+    ) -> Option<Step> {
+        let backend = work.exchange.backend?;
+        let retries = around.config().proxy(backend).backend.as_ref().map_or(0, |backend| backend.retries);
+        if work.exchange.is_l7_retry_disabled
+            || work.exchange.retries >= retries
+            || !work.request_body_can_be_sent_again()
+        {
+            return None;
+        }
+        work.exchange.retries += 1;
+        around.proxy_counters(backend).backend_retries.increment();
+        if let Some(server) = work.exchange.server {
+            around.server_counters(server).retries.increment();
+        }
+        Some(self.retry_request(around, work))
+    }
+
+    fn response_failed<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &mut Work,
+        cause: Cause,
+        status: u16,
+    ) -> Step {
+        self.count_response_error(around, work);
+        self.count_abort(around, work, false);
+        if let Some(server) = work.exchange.server {
+            self.observe_response(around, server, false);
+        }
+        work.termination = Some(Termination::new(cause, Phase::Headers));
+        self.drop_server(around, work);
+        work.exchange.response.clear();
+        self.error_answer(around, work, status)
+    }
+
+    /// `timeout server` before a response.
+    pub(super) fn response_timed_out<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
+        let Some(mut work) = self.work.take() else { return Step::Continue };
+        let retry = self.retry_settings(around, &work).is_some_and(|settings| settings.response_timeout);
+        let step = match retry.then(|| self.retry_if_possible(around, &mut work)).flatten() {
+            Some(step) => step,
+            None => self.response_failed(around, &mut work, Cause::ServerTimeout, 504),
+        };
+        self.keep(around, work, step)
+    }
+}
+
+/// How the client learns where the body ends: its length, chunks, or for HTTP/1.0 the end of the stream.
+fn sent_body(work: &Work) -> Body {
+    if work.is_tunnel {
+        return Body::Tunnel;
+    }
+    if work.response_is_bodiless {
+        return Body::None;
+    }
+    let known = work.exchange.response_content_length.filter(|_| work.response_body.compressor.is_none());
+    match known {
+        Some(length) => Body::Length(length),
+        None if work.is_http10() => Body::UntilClose,
+        None => Body::Chunked,
+    }
+}
+
+/// Methods that may be sent twice (RFC 9110 section 9.2.2).
+fn is_repeatable(method: &[u8]) -> bool {
+    [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"].contains(&method)
+}
+
+impl Work {
+    /// All of the body that was read is still here.
+    fn request_body_can_be_sent_again(&self) -> bool {
+        !self.is_body_begun && (self.request_body.is_done() || !self.request_body.has_begun())
+            || self.exchange.is_request_body_complete && !self.exchange.request_body.is_empty()
+    }
+}
