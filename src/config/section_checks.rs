@@ -312,6 +312,16 @@ fn option_httpchk(statement: &mut Statement, proxy: &mut WrittenProxy) {
     if statement.modifier != Modifier::None {
         return;
     }
+    // `option httpchk /index.html HTTP/1.0`, as tutorials have it: HAProxy sends "/index.html" as the method, which no
+    // server understands, and takes them all down.
+    if statement.arguments.len() == 2 && statement.text(0).starts_with('/') && statement.text(1).starts_with("HTTP/") {
+        let (uri, version) = (statement.text(0).to_owned(), statement.text(1).to_owned());
+        statement
+            .warning(0, format!("'option httpchk' : '{uri}' is not a method; this is read as 'GET {uri} {version}'."));
+        let check = own_http(proxy);
+        (check.method, check.uri) = ("GET".to_owned(), uri);
+        return version_with_headers(&version, check);
+    }
     let check = own_http(proxy);
     match statement.arguments.len() {
         0 => {}
