@@ -15,8 +15,9 @@ use super::source::{Source, read_sources};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 use super::{
-    preprocess, resolve, section_balance, section_bind, section_checks, section_errors, section_global, section_http,
-    section_log, section_options, section_proxy, section_server, section_stats, section_timeouts, section_userlist,
+    pattern_files, preprocess, resolve, section_balance, section_bind, section_checks, section_errors, section_global,
+    section_http, section_log, section_options, section_proxy, section_server, section_stats, section_timeouts,
+    section_userlist,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -72,6 +73,21 @@ pub fn load_text_with(name: &str, text: &str, names: &dyn ResolveNames) -> Loade
 }
 
 fn load_sources(
+    sources: &[Source],
+    environment: Environment,
+    overrides: &Overrides,
+    names: &dyn ResolveNames,
+    diagnostics: Diagnostics,
+) -> Loaded {
+    let read = || read_and_resolve(sources, environment, overrides, names, diagnostics);
+    let (mut loaded, pattern_files) = pattern_files::collect(read);
+    if let Some(config) = &mut loaded.config {
+        config.pattern_files = pattern_files;
+    }
+    loaded
+}
+
+fn read_and_resolve(
     sources: &[Source],
     mut environment: Environment,
     overrides: &Overrides,

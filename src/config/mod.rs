@@ -4,6 +4,12 @@
 //! resolved, cross-checked [`model`].
 
 mod accounts;
+#[allow(dead_code, reason = "rules ask for conditions once expressions are compiled")]
+mod acl;
+#[allow(dead_code, reason = "as above")]
+mod acl_keywords;
+#[allow(dead_code, reason = "as above")]
+mod acl_seam;
 mod addresses;
 #[cfg(test)]
 mod agreement_tests;
@@ -26,10 +32,12 @@ mod model_check;
 mod model_http;
 mod model_log;
 mod model_patterns;
+mod model_place;
 mod model_rules;
 mod model_sample;
 pub mod names;
 mod options;
+mod pattern_files;
 pub mod preprocess;
 mod resolve;
 mod resolve_global;

@@ -11,6 +11,7 @@ pub use super::model_check::*;
 pub use super::model_http::*;
 pub use super::model_log::*;
 pub use super::model_patterns::*;
+pub use super::model_place::*;
 pub use super::model_rules::*;
 pub use super::model_sample::*;
 
@@ -40,6 +41,8 @@ pub struct Config {
     pub servers: Vec<Server>,
     pub listeners: Vec<Listener>,
     pub userlists: Vec<Userlist>,
+    /// Files of patterns for ACLs and maps, by [`PatternFileId`].
+    pub pattern_files: Vec<PatternFile>,
 }
 
 impl Config {

@@ -5,11 +5,13 @@
 //! of a list of 100,000 can be changed at run time without a lock: the changed copy replaces the set.
 
 mod addresses;
+mod files;
 mod integers;
 mod sharded;
 mod texts;
 
 pub use addresses::{Network, parse_network};
+pub use files::{PatternFile, PatternFileId, PatternView};
 pub use integers::IntegerRange;
 
 use addresses::Networks;

@@ -94,6 +94,8 @@ pub struct WrittenProxy {
     pub description: Option<String>,
     pub binds: Vec<WrittenBind>,
     pub servers: Vec<WrittenServer>,
+    /// The ACLs so far; those of `defaults` are not inherited, only the rules that use them.
+    pub acls: super::acl::AclTable,
     /// What a `defaults` section hands on.
     pub settings: ProxySettings,
     /// Which keywords were written in this very section (not inherited), to detect repetition and to let the
@@ -124,6 +126,7 @@ impl WrittenProxy {
             description: None,
             binds: Vec::new(),
             servers: Vec::new(),
+            acls: Default::default(),
             settings,
             own: OwnKeywords::default(),
         }

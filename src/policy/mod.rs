@@ -3,6 +3,7 @@
 pub mod assign;
 pub mod balance;
 pub mod balance_key;
+pub mod condition;
 pub mod exchange;
 pub mod health;
 pub mod http_rules;
@@ -12,5 +13,7 @@ pub mod rdp_cookie;
 pub mod reply;
 mod seam;
 pub mod state_log;
+pub mod switching;
 pub mod syslog;
+pub mod tcp_rules;
 pub mod userlist;

@@ -6,6 +6,7 @@
 pub mod averages;
 pub mod counters;
 pub mod mailbox;
+pub mod patterns;
 pub mod places;
 pub mod queue;
 pub mod rate;
@@ -31,6 +32,8 @@ pub struct Shared {
     pub servers: Vec<CachePadded<ServerState>>,
     /// By [`ListenerId`].
     pub listeners: Vec<CachePadded<ListenerState>>,
+    /// By [`PatternFileId`](crate::config::model::PatternFileId).
+    pub pattern_files: Vec<patterns::PatternFileState>,
     /// By worker number. The last one is the control thread's (its checks and runtime sessions count there).
     pub workers: Vec<WorkerState>,
     /// Held while health, weight or administrative states change.
@@ -183,6 +186,7 @@ impl Shared {
             proxies,
             servers: config.servers.iter().map(|server| CachePadded::new(ServerState::new(server, now_us))).collect(),
             listeners,
+            pattern_files: config.pattern_files.iter().map(patterns::PatternFileState::new).collect(),
             workers: (0..=workers).map(worker_state).collect(),
             administration: Mutex::new(()),
             config,

@@ -13,18 +13,23 @@ pub struct IntegerRange {
 impl IntegerRange {
     pub const ALL: IntegerRange = IntegerRange { minimum: i64::MIN, maximum: i64::MAX };
 
-    /// Reads `5`, `5:9`, `5:` or `:9`.
+    /// Reads `5`, `5:9`, `5:`, `:9`, and `5-9`, which HAProxy takes, too.
     pub fn parse(text: &str) -> Result<IntegerRange, String> {
-        let wrong = || format!("'{text}' is not a number or a range such as 10:20");
+        let wrong = || format!("'{text}' is not a number");
         let number = |text: &str| text.parse::<i64>().map_err(|_| wrong());
-        let range = match text.split_once(':') {
-            None => number(text).map(|number| IntegerRange { minimum: number, maximum: number })?,
-            Some(("", "")) => return Err(wrong()),
-            Some((low, high)) => IntegerRange {
-                minimum: if low.is_empty() { i64::MIN } else { number(low)? },
-                maximum: if high.is_empty() { i64::MAX } else { number(high)? },
-            },
+        // The first character may be a sign.
+        let separator = text.char_indices().find(|(at, character)| *character == ':' || (*character == '-' && *at > 0));
+        let Some((at, _)) = separator else {
+            return number(text).map(|number| IntegerRange { minimum: number, maximum: number });
         };
+        let (low, high) = (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
+        let range = IntegerRange {
+            minimum: if low.is_empty() { i64::MIN } else { number(low)? },
+            maximum: if high.is_empty() { i64::MAX } else { number(high)? },
+        };
+        if range.minimum > range.maximum || text.len() == 1 {
+            return Err(format!("'{text}' is not a valid number range"));
+        }
         Ok(range)
     }
 

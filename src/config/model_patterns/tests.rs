@@ -72,7 +72,8 @@ fn numbers_and_networks() {
     for (number, expected) in [(80, true), (81, false), (8080, true), (-5, true), (-4, false), (i64::MAX, true)] {
         assert_eq!(numbers.find_integer(number).is_some(), expected, "{number}");
     }
-    for text in ["", ":", "x", "5x", "1:x"] {
+    assert_eq!(IntegerRange::parse("5-9"), Ok(IntegerRange { minimum: 5, maximum: 9 }));
+    for text in ["", ":", "-", "x", "5x", "1:x", "9:5", "9-5", "eq:5"] {
         assert!(IntegerRange::parse(text).is_err(), "{text}");
     }
     let networks =
