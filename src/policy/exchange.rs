@@ -72,6 +72,8 @@ pub struct Exchange {
     pub server: Option<ServerId>,
     /// The status sent to the client; 0: none.
     pub status: u16,
+    /// The statistics page answered: `<STATS>`.
+    pub is_answered_by_stats: bool,
     /// The two letters of `%ts`.
     pub termination: [u8; 2],
     /// The two letters of `%tsc` after those.

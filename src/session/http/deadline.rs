@@ -27,6 +27,15 @@ fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     }
 }
 
+impl Work {
+    /// HAProxy tells a tarpit's time as that of a queue.
+    pub(super) fn note_tarpit(&mut self, now_us: u64) {
+        self.termination = Some(Termination::new(Cause::Proxy, Phase::Tarpit));
+        self.exchange.times.request_ms = -1;
+        self.exchange.times.queue_ms = milliseconds(now_us.saturating_sub(self.head_us));
+    }
+}
+
 impl HttpSession {
     /// When the present wait is over, monotonic microseconds; `None`: never.
     pub fn deadline_us(&self, config: &Config) -> Option<u64> {
@@ -179,10 +188,11 @@ impl HttpSession {
         around.proxy_counters(self.accepted.frontend).frontend_request_errors.increment();
         around.listener_counters(self.accepted.listener).request_errors.increment();
         work.exchange.times.request_ms = -1;
-        work.exchange.times.active_ms = milliseconds(around.now.monotonic_us.saturating_sub(work.begun_us));
         work.termination = Some(Termination::new(Cause::ClientTimeout, Phase::Request));
         work.client_keeps_alive = false;
-        work.exchange.request.clear();
+        if work.exchange.request_line.is_empty() {
+            work.forget_request();
+        }
         self.error_answer(around, work, 408)
     }
 
@@ -205,7 +215,7 @@ impl HttpSession {
                 self.request_timed_out(around, &mut work)
             }
             Stage::Tarpit { reply, .. } => {
-                work.termination = Some(Termination::new(Cause::Proxy, Phase::Tarpit));
+                work.note_tarpit(now_us);
                 work.client_keeps_alive = false;
                 self.answer(around, &mut work, *reply)
             }

@@ -185,8 +185,11 @@ impl HttpSession {
         if work.exchange.backend.is_some() {
             self.count_abort(around, work, true);
         }
-        if work.termination.is_none() {
-            work.termination = Some(Termination::new(Cause::Client, phase));
+        match phase {
+            Phase::Tarpit => work.note_tarpit(around.now.monotonic_us),
+            phase => {
+                work.termination.get_or_insert(Termination::new(Cause::Client, phase));
+            }
         }
         self.end_without_answer(around, work)
     }
@@ -204,6 +207,13 @@ impl HttpSession {
             _ => Phase::Headers,
         };
         let step = match abort && complete && !self.client.has_input() {
+            // It may still read: it is told (HAProxy answers 400 here).
+            true if phase == Phase::Headers => {
+                self.count_abort(around, &work, true);
+                work.termination = Some(Termination::new(Cause::Client, phase));
+                work.client_keeps_alive = false;
+                self.error_answer(around, &mut work, 400)
+            }
             true => self.client_aborted(around, &mut work, phase),
             false => Step::Continue,
         };

@@ -43,19 +43,24 @@ impl HttpSession {
         work.request_body.return_pipe(around.driver);
         work.response_body.return_pipe(around.driver);
         work.exchange.times.active_ms = milliseconds(now_us.saturating_sub(work.begun_us));
+        work.exchange.is_answered_by_stats = work.by_stats;
         work.exchange.termination = work.termination.unwrap_or(Termination::NORMAL).letters();
         self.note_bytes(work);
         self.book_bytes(around, work);
         self.book_status(around, work);
         self.book_times(around, work);
         self.release_or_close(around, work);
-        self.write_log(around, work, false);
+        // The line counts who is left (`%bc`, `%sc`), not who is leaving.
         work.lease = None;
         work.entry = None;
+        if work.is_unreadable {
+            work.exchange.bytes_out = 0;
+        }
+        self.write_log(around, work, false);
     }
 
     /// Heads included, as in HAProxy's log.
-    fn note_bytes(&self, work: &mut Work) {
+    pub(super) fn note_bytes(&self, work: &mut Work) {
         work.exchange.bytes_in = self.client.received_bytes.saturating_sub(work.client_bytes_before);
         work.exchange.bytes_out = self.client.sent_bytes.saturating_sub(work.client_sent_before);
     }
@@ -207,6 +212,7 @@ impl HttpSession {
         work.client_sent_before = self.client.sent_bytes;
         work.client_bytes_before = self.client.received_bytes;
         work.exchange.status = status;
+        work.is_unreadable = true;
         work.termination = Some(termination);
         self.conclude(around, &mut work);
         around.http.give_back(work);

@@ -176,6 +176,7 @@ impl HttpSession {
             let backend =
                 by_old_rule.or_else(|| self.ask(around, work, frontend, super::pending::switching::choose_backend));
             let Some(backend) = backend else {
+                work.exchange.times.request_ms = -1;
                 return self.no_server(around, work, frontend);
             };
             self.enter_backend(around, work, backend);
@@ -269,11 +270,13 @@ impl HttpSession {
             }
             RequestVerdict::Reject => {
                 self.count_denied(around, proxy);
+                work.exchange.times.request_ms = -1;
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
                 self.end_without_answer(around, work)
             }
             RequestVerdict::SilentDrop => {
                 self.count_denied(around, proxy);
+                work.exchange.times.request_ms = -1;
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
                 let _ = around.driver.set_option(self.client.socket, &crate::io::SocketOption::LingerZero);
                 self.end_without_answer(around, work)
@@ -422,7 +425,7 @@ impl HttpSession {
         work: &mut Work,
         error: RequestError,
     ) -> Step {
-        work.exchange.request.clear();
+        work.forget_request();
         self.count_request(around);
         around.proxy_counters(self.accepted.frontend).frontend_request_errors.increment();
         around.listener_counters(self.accepted.listener).request_errors.increment();
@@ -439,7 +442,7 @@ impl HttpSession {
         self.count_request(around);
         around.proxy_counters(self.accepted.frontend).frontend_request_errors.increment();
         work.termination = Some(Termination::new(Cause::Client, Phase::Request));
-        work.client_keeps_alive = false;
+        work.forget_request();
         let step = self.error_answer(around, &mut work, 400);
         self.keep(around, work, step)
     }
@@ -457,6 +460,15 @@ fn shared_counter<'a, D: Driver>(
 }
 
 impl Work {
+    /// What came is no request: nothing of it is told, and its answer is the last.
+    pub(super) fn forget_request(&mut self) {
+        self.exchange.request.clear();
+        self.exchange.request_line.clear();
+        self.exchange.times.request_ms = -1;
+        self.client_keeps_alive = false;
+        self.is_unreadable = true;
+    }
+
     /// The request line as it came, for `%r`.
     fn note_request_line(&mut self) {
         let exchange = &mut self.exchange;

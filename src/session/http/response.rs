@@ -233,6 +233,12 @@ impl HttpSession {
         }
         self.write_client_head(around, work, sent);
         self.stage = Stage::Bodies;
+        if config.proxy(frontend).options.logasap {
+            work.exchange.times.active_ms = milliseconds(around.now.monotonic_us.saturating_sub(work.begun_us));
+            work.exchange.termination = *b"--";
+            self.note_bytes(work);
+            self.write_log(around, work, true);
+        }
         if work.is_tunnel {
             let splice = config.proxy(frontend).splice.request;
             work.request_body = Transfer::new(Framing::UntilClose, Encoding::Plain, splice);

@@ -362,7 +362,11 @@ impl Transfer {
             write_piece(self.encoding, &rest, &mut self.out);
         }
         if self.encoding == Encoding::Chunked {
-            self.out.extend_from_slice(b"0\r\n\r\n");
+            self.out.extend_from_slice(b"0\r\n");
+            if let Framing::Chunked(decoder) = &self.framing {
+                self.out.extend_from_slice(decoder.trailers());
+            }
+            self.out.extend_from_slice(b"\r\n");
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Work {
     pub is_request_shut: bool,
     pub is_response_shut: bool,
     pub is_logged: bool,
+    /// No request could be read: the error page is not counted in the log, as with HAProxy.
+    pub is_unreadable: bool,
     /// Not to be logged at all (monitor requests).
     pub is_unlogged: bool,
     /// This exchange is answered by the statistics page.
@@ -98,6 +100,7 @@ impl Default for Work {
             is_request_shut: false,
             is_response_shut: false,
             is_logged: false,
+            is_unreadable: false,
             is_unlogged: false,
             by_stats: false,
             begun_us: 0,
