@@ -2,9 +2,10 @@
 
 use super::diagnostics::Diagnostics;
 use super::environment::Environment;
+use super::expression::references;
 use super::keywords::{self, Admitted, Modifier, Section};
 use super::lex::Line;
-use super::model::Config;
+use super::model::{Config, Location};
 use super::names::{ResolveNames, SystemNames};
 use super::options::parser_of;
 use super::preprocess::Reading;
@@ -94,6 +95,7 @@ fn read_and_resolve(
     names: &dyn ResolveNames,
     mut diagnostics: Diagnostics,
 ) -> Loaded {
+    references::begin();
     let mut reader = Reader {
         written: Written { global: section_global::defaults(), ..Written::default() },
         defaults: DefaultsSections::default(),
@@ -113,6 +115,8 @@ fn read_and_resolve(
         reader.close();
     }
     let written = reader.written;
+    let userlists: Vec<&str> = written.userlists.iter().map(|list| list.name.as_str()).collect();
+    references::check(&written.proxies, &userlists, &mut diagnostics);
     let config = resolve::resolve(written, overrides, names, &mut diagnostics);
     show_lines(sources, &mut diagnostics);
     let config = (!diagnostics.has_errors()).then_some(config);
@@ -244,6 +248,7 @@ impl Reader<'_> {
             Current::Userlist(_) => Section::Userlist,
             Current::HttpErrors(_) => Section::HttpErrors,
         };
+        references::at(line.location(), self.proxy_location());
         if let Current::Proxy(proxy) = &self.current
             && ignored_here(proxy, section, line, diagnostics)
         {
@@ -256,6 +261,14 @@ impl Reader<'_> {
         if !self.dispatch(&mut statement, environment) {
             let text = format!("'{}' cannot be used in section '{}'.", statement.keyword, section.name());
             statement.error(usize::MAX, text);
+        }
+    }
+
+    /// Where the open section begins, unless it is one of defaults.
+    fn proxy_location(&self) -> Option<Location> {
+        match &self.current {
+            Current::Proxy(proxy) if proxy.kind != SectionKind::Defaults => Some(proxy.location.clone()),
+            _ => None,
         }
     }
 

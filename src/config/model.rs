@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub use super::model_acl::*;
 pub use super::model_check::*;
+pub use super::model_converter::*;
 pub use super::model_http::*;
 pub use super::model_log::*;
 pub use super::model_patterns::*;

@@ -2,9 +2,11 @@
 //! belongs to. The session fills it as things happen; nothing here does I/O.
 
 use super::log_format::Endpoint;
-use crate::config::model::{ListenerId, ProxyId, ServerId};
+use crate::config::model::{ListenerId, Location, ProxyId, ServerId};
 use crate::proto::http1::message::Message;
 use crate::shared::ThreadShared;
+use crate::shared::variables::Variables;
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// One client connection.
@@ -22,6 +24,8 @@ pub struct Client {
     pub sequence: u64,
     /// Exchanges begun on this connection, the present one included.
     pub exchanges: u32,
+    /// The scope `sess`.
+    pub variables: RefCell<Variables>,
 }
 
 /// Milliseconds since the exchange's idle time began; -1: not reached. See configuration.txt section 8.4.
@@ -104,6 +108,12 @@ pub struct Exchange {
     /// `capture cookie`: `name=value` as seen.
     pub captured_request_cookie: Option<Vec<u8>>,
     pub captured_response_cookie: Option<Vec<u8>>,
+    /// The last final rule that acted on the exchange (`last_rule_file`, `last_rule_line`).
+    pub last_rule: Option<Location>,
+    /// The scopes `txn`, `req` and `res`.
+    pub transaction_variables: RefCell<Variables>,
+    pub request_variables: RefCell<Variables>,
+    pub response_variables: RefCell<Variables>,
 }
 
 impl Exchange {

@@ -12,6 +12,7 @@ pub mod queue;
 pub mod rate;
 pub mod schedule;
 pub mod server;
+pub mod variables;
 
 use crate::config::model::{Config, ListenerId, ProxyId, ServerId};
 use counters::{ListenerCounters, ProxyCounters, ServerCounters};
@@ -38,6 +39,8 @@ pub struct Shared {
     pub workers: Vec<WorkerState>,
     /// Held while health, weight or administrative states change.
     pub administration: Mutex<()>,
+    /// Variables of the scope `proc`.
+    pub variables: variables::ProcessVariables,
 }
 
 /// How one thread hands [`Shared`] around: leases are made and dropped for every connection, and the inner count is one
@@ -189,6 +192,7 @@ impl Shared {
             pattern_files: config.pattern_files.iter().map(patterns::PatternFileState::new).collect(),
             workers: (0..=workers).map(worker_state).collect(),
             administration: Mutex::new(()),
+            variables: Default::default(),
             config,
         }
     }
