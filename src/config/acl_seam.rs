@@ -2,26 +2,14 @@
 
 use super::model::{Expression, Place};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "expressions know their types once they are compiled")]
-pub enum SampleType {
-    Any,
-    Bool,
-    Integer,
-    Address,
-    Ipv4,
-    Ipv6,
-    Text,
-    Binary,
-    Method,
-}
+pub use super::model::SampleType;
 
 pub fn parse(text: &str) -> Result<Expression, String> {
-    Ok(Expression { text: text.to_owned() })
+    super::expression::parse(text, Place::ANY)
 }
-pub fn output(_: &Expression) -> SampleType {
-    SampleType::Text
+pub fn output(expression: &Expression) -> SampleType {
+    expression.output
 }
-pub fn places(_: &Expression) -> Place {
-    Place::ANY
+pub fn places(expression: &Expression) -> Place {
+    expression.places
 }
