@@ -16,7 +16,7 @@ use super::source::{Source, read_sources};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 use super::{
-    pattern_files, preprocess, resolve, section_balance, section_bind, section_checks, section_errors, section_global,
+    pattern_files, preprocess, resolve, section_balance, section_bind, section_checks, section_cookie, section_errors, section_global,
     section_http, section_log, section_options, section_proxy, section_server, section_stats, section_timeouts,
     section_userlist,
 };
@@ -181,6 +181,7 @@ pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParse
         section_timeouts::KEYWORDS,
         section_balance::KEYWORDS,
         section_http::KEYWORDS,
+        section_cookie::KEYWORDS,
         section_log::KEYWORDS,
         section_stats::KEYWORDS,
         section_checks::KEYWORDS,

@@ -9,6 +9,7 @@ use std::time::Duration;
 pub use super::model_acl::*;
 pub use super::model_check::*;
 pub use super::model_converter::*;
+pub use super::model_cookie::*;
 pub use super::model_http::*;
 pub use super::model_log::*;
 pub use super::model_patterns::*;
@@ -315,6 +316,7 @@ pub struct Frontend {
     /// `rate-limit sessions`, sessions a second; 0 = none.
     pub session_rate_limit: u32,
     pub backlog: Option<u32>,
+    pub captures: Captures,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -333,6 +335,9 @@ pub struct Backend {
     pub check: CheckMethod,
     /// `source` for servers that have none of their own.
     pub source: Option<SourceAddress>,
+    pub cookie: Option<CookieSettings>,
+    /// `option persist`: a cookie leads to its server even when that is down.
+    pub persist_on_down_server: bool,
 }
 
 /// `balance` (configuration.txt section 4.2).
@@ -469,7 +474,7 @@ pub struct Server {
     pub source: Option<SourceAddress>,
     pub tcp_user_timeout: Option<Duration>,
     pub tfo: bool,
-    /// `cookie`, shown in the CSV.
+    /// `cookie`, or what `cookie … dynamic` made of the address.
     pub cookie: Option<String>,
     pub pool: ServerPool,
 }

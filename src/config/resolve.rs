@@ -126,7 +126,17 @@ fn resolve_frontend(
         default_backend,
         session_rate_limit: settings.session_rate_limit,
         backlog: settings.backlog,
+        captures: captures(settings, global),
     }
+}
+
+/// `tune.http.cookielen` limits the captured cookie; it counts the end of the text.
+fn captures(settings: &ProxySettings, global: &Global) -> Captures {
+    let mut captures = settings.captures.clone();
+    if let Some(cookie) = &mut captures.cookie {
+        cookie.length_max = cookie.length_max.min(global.cookie_capture_length_max);
+    }
+    captures
 }
 
 fn resolve_backend(proxy: &WrittenProxy, servers: Vec<ServerId>, diagnostics: &mut Diagnostics) -> Backend {
@@ -150,6 +160,8 @@ fn resolve_backend(proxy: &WrittenProxy, servers: Vec<ServerId>, diagnostics: &m
         fullconn: settings.fullconn,
         check: method_of(settings),
         source: settings.source.clone(),
+        cookie: settings.cookie.clone().filter(|_| settings.mode == ProxyMode::Http),
+        persist_on_down_server: settings.persist_on_down_server,
     }
 }
 

@@ -5,6 +5,7 @@ use super::load::Overrides;
 use super::model::*;
 use super::names::ResolveNames;
 use super::resolve::hand_out_numbers;
+use super::section_cookie::dynamic_cookie;
 use super::written::*;
 use super::written_server::*;
 use std::collections::HashMap;
@@ -80,6 +81,7 @@ impl Resolver<'_> {
         let address = self.address(port, diagnostics);
         let is_ip = matches!(written.host, WrittenHost::Ip(_) | WrittenHost::Name(..));
         let check = self.check(is_ip && port == 0, diagnostics);
+        let cookie = settings.cookie.clone().or_else(|| self.dynamic_cookie(address.as_ref()?));
         Server {
             name: written.name.clone(),
             backend,
@@ -110,8 +112,18 @@ impl Resolver<'_> {
             source: settings.source.clone(),
             tcp_user_timeout: settings.tcp_user_timeout,
             tfo: settings.tfo,
-            cookie: settings.cookie.clone(),
+            cookie,
             pool: settings.pool.clone(),
+        }
+    }
+
+    /// `cookie … dynamic` gives a cookie to servers without one.
+    fn dynamic_cookie(&self, address: &ServerAddress) -> Option<String> {
+        let settings = &self.proxy.settings;
+        let (Some(cookie), Some(key)) = (&settings.cookie, &settings.dynamic_cookie_key) else { return None };
+        match address {
+            ServerAddress::Ip(address) if cookie.is_dynamic => Some(dynamic_cookie(*address, key)),
+            _ => None,
         }
     }
 

@@ -318,6 +318,10 @@ fn source(statement: &mut Statement, settings: &mut ServerSettings) -> usize {
 
 fn cookie(statement: &mut Statement, settings: &mut ServerSettings) -> usize {
     if let Some(value) = statement.required(0, "a value") {
+        if value.bytes().any(|byte| byte.is_ascii_control() || matches!(byte, b';' | b',')) {
+            statement.error(0, format!("'cookie' : '{value}' would end where clients see ';' or ','."));
+            return 1;
+        }
         settings.cookie = Some(value.to_owned());
     }
     1

@@ -56,6 +56,9 @@ pub struct AssignRequest<'a> {
     pub waiter: Waiter,
     /// A retry on the same server: it is taken whatever the algorithm says, unless it is gone.
     pub keep: Option<ServerId>,
+    /// `keep` was chosen by a cookie, a `use-server` rule or `force-persist`: it is taken even while it drains or is
+    /// down. Without it on the next try ([`Message::QueueRetry`] included), so that a redispatch may follow.
+    pub keep_whatever_state: bool,
     /// A redispatch: any other server is better.
     pub avoid: Option<ServerId>,
     /// Monotonic clock.
@@ -167,7 +170,7 @@ pub fn assign(request: &AssignRequest) -> Assignment {
         schedule = balance.schedule.load();
     }
     if let Some(server) = request.keep
-        && shared.server(server).is_usable()
+        && (request.keep_whatever_state || shared.server(server).is_usable())
     {
         return take_or_wait(request, &schedule, server);
     }

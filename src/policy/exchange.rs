@@ -114,6 +114,7 @@ pub struct Exchange {
     pub transaction_variables: RefCell<Variables>,
     pub request_variables: RefCell<Variables>,
     pub response_variables: RefCell<Variables>,
+    pub persistence: super::cookie::Memory,
 }
 
 impl Exchange {

@@ -34,6 +34,7 @@ impl TcpSession {
             key: None,
             waiter: around.waiter(),
             keep,
+            keep_whatever_state: false,
             avoid,
             now_us: around.now.monotonic_us,
         };

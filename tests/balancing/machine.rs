@@ -48,7 +48,17 @@ impl Machine {
     pub fn assign_by_key(&self, backend: ProxyId, key: Option<u32>, slot: u32) -> Assignment {
         let (shared, waiter) = (&self.shared, self.waiter(slot));
         let (client_ip, keep, avoid) = (None, None, None);
-        assign::assign(&AssignRequest { shared, backend, client_ip, key, waiter, keep, avoid, now_us: 0 })
+        assign::assign(&AssignRequest {
+            shared,
+            backend,
+            client_ip,
+            key,
+            waiter,
+            keep,
+            keep_whatever_state: false,
+            avoid,
+            now_us: 0,
+        })
     }
 
     pub fn assign_with(
@@ -60,6 +70,16 @@ impl Machine {
         avoid: Option<ServerId>,
     ) -> Assignment {
         let (shared, waiter) = (&self.shared, self.waiter(slot));
-        assign::assign(&AssignRequest { shared, backend, client_ip, key: None, waiter, keep, avoid, now_us: 0 })
+        assign::assign(&AssignRequest {
+            shared,
+            backend,
+            client_ip,
+            key: None,
+            waiter,
+            keep,
+            keep_whatever_state: false,
+            avoid,
+            now_us: 0,
+        })
     }
 }

@@ -41,6 +41,7 @@ pub(super) const ROWS: &[Row] = &[
     switch(BACK, "option http-pretend-keepalive"),
     switch(PROXY, "option http-server-close"),
     switch(FRONT, "option http-use-proxy-header"),
+    switch(BACK, "option persist"),
     switch(BACK, "option prefer-last-server"),
     // Spellings of HAProxy 1.8 and before
     old(PROXY, "option httpclose", "").or_no(),
@@ -76,7 +77,6 @@ pub(super) const ROWS: &[Row] = &[
     row(FRONT, "option httpslog", TLS),
     row(FRONT, "option idle-close-on-response", HTTP).or_no(),
     row(PROXY, "option originalto [except <network>] [header <name>]", HTTP),
-    row(BACK, "option persist", HTTP).or_no(),
     row(
         BACK,
         "option transparent",
