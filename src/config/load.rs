@@ -16,9 +16,9 @@ use super::source::{Source, read_sources};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 use super::{
-    pattern_files, preprocess, resolve, section_balance, section_bind, section_checks, section_cookie, section_errors, section_global,
-    section_http, section_log, section_options, section_proxy, section_server, section_stats, section_timeouts,
-    section_userlist,
+    pattern_files, preprocess, resolve, section_balance, section_bind, section_checks, section_cookie, section_errors,
+    section_global, section_http, section_log, section_options, section_proxy, section_server, section_stats,
+    section_timeouts, section_userlist,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;

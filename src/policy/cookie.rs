@@ -104,12 +104,15 @@ pub fn read_request(scope: &mut Scope, selection: Selection) -> Option<ServerId>
     exchange.persistence.server
 }
 
-/// The connection to the cookie's server failed and another one was chosen: the cookie's state says so from now on.
-pub fn redispatched(exchange: &mut Exchange) {
-    if exchange.cookie_states[0] == b'V' {
-        exchange.cookie_states[0] = b'D';
+/// A server was chosen. When it is not the cookie's (which could not be reached), the cookie's state says so from now
+/// on, and the client gets another one.
+pub fn assigned(exchange: &mut Exchange, server: ServerId) {
+    if exchange.persistence.server.is_some_and(|wanted| wanted != server) {
+        exchange.persistence.server = None;
+        if exchange.cookie_states[0] == b'V' {
+            exchange.cookie_states[0] = b'D';
+        }
     }
-    exchange.persistence.server = None;
 }
 
 fn capture_of(config: &Config, frontend: Option<crate::config::model::ProxyId>) -> Option<&CookieCapture> {

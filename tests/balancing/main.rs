@@ -8,3 +8,5 @@ mod model;
 #[path = "../end_to_end/support/ports.rs"]
 mod ports;
 mod same_choices;
+mod same_cookies;
+mod same_requests;

@@ -8,6 +8,7 @@ use super::{HttpSession, Stage};
 use crate::config::model::{HttpReuse, HttpSettings, ProxyId, ServerId};
 use crate::io::Driver;
 use crate::policy::assign::{AssignRequest, Assignment, Lease, assign};
+use crate::policy::cookie::{self, Selection};
 use crate::policy::health;
 use crate::proto::http1::exchange_framing::finish_request;
 use crate::proto::http1::head::Version;
@@ -28,13 +29,11 @@ impl HttpSession {
         backend: ProxyId,
     ) -> Step {
         self.ask(around, work, backend, super::pending::forwarding::apply);
-        let cookie_server = self.ask(around, work, backend, super::pending::cookie::read_request);
-        let by_rule = match cookie_server {
-            Some(_) => None,
-            None => self.ask(around, work, backend, |scope| super::pending::switching::choose_server(scope)),
-        };
-        work.is_persistent = cookie_server.is_some();
-        work.wanted_server = cookie_server.or(by_rule).or_else(|| self.last_server_if_preferred(around, backend));
+        let by_rule = self.ask(around, work, backend, |scope| super::pending::switching::choose_server(scope));
+        let selection = Selection { server: by_rule, ..Selection::default() };
+        let persistent = self.ask(around, work, backend, |scope| cookie::read_request(scope, selection));
+        work.is_persistent = persistent.is_some();
+        work.wanted_server = persistent.or_else(|| self.last_server_if_preferred(around, backend));
         work.since_us = around.now.monotonic_us;
         self.choose_server(around, work)
     }
@@ -63,6 +62,7 @@ impl HttpSession {
             client_ip: self.client_ip(),
             waiter: around.waiter(),
             keep: work.wanted_server.take(),
+            keep_whatever_state: std::mem::take(&mut work.is_persistent),
             avoid: work.avoid_server.take(),
             key,
             now_us: around.now.monotonic_us,
@@ -129,6 +129,7 @@ impl HttpSession {
         work.queued_us = now_us;
         self.count_second_choice(around, work, server);
         work.exchange.server = Some(server);
+        cookie::assigned(&mut work.exchange, server);
         work.lease = Some(lease);
         let (state, now) = (around.shared.server(server), around.now);
         state.session_rate.count(now.monotonic_us);

@@ -31,15 +31,6 @@ pub mod switching {
     }
 }
 
-pub mod cookie {
-    use crate::config::model::ServerId;
-    use crate::policy::exchange::Scope;
-    pub fn read_request(_: &mut Scope) -> Option<ServerId> {
-        None
-    }
-    pub fn write_response(_: &mut Scope) {}
-}
-
 pub mod forwarding {
     use crate::policy::exchange::Scope;
     pub fn apply(_: &mut Scope) {}

@@ -183,7 +183,7 @@ impl HttpSession {
                 return Some(self.error_answer(around, work, 502));
             }
         }
-        self.ask_at(around, work, backend, Asking::Response, super::pending::cookie::write_response);
+        self.ask_at(around, work, backend, Asking::Response, crate::policy::cookie::write_response);
         None
     }
 
