@@ -33,6 +33,25 @@ pub struct ServerConnection {
     idle_since_us: u64,
 }
 
+/// The connections to one server.
+#[derive(Default)]
+struct Pool {
+    /// The last was used last.
+    idle: Vec<SlotKey>,
+    /// Connections that sessions have.
+    used: u32,
+    /// As many were in use at once, lately: more idle ones would only pile up (a client's first request may not reuse
+    /// one with `http-reuse safe`, and leaves one behind).
+    needed: u32,
+}
+
+impl Pool {
+    fn use_one(&mut self) {
+        self.used += 1;
+        self.needed = self.needed.max(self.used);
+    }
+}
+
 #[derive(Default)]
 struct Place {
     generation: u32,
@@ -45,8 +64,7 @@ pub struct ServerConnections {
     places: Vec<Place>,
     free: Vec<u32>,
     used: u32,
-    /// Idle ones by server; the last was used last.
-    idle: HashMap<ServerId, Vec<SlotKey>>,
+    pools: HashMap<ServerId, Pool>,
     idle_count: u32,
     next_purge_us: Option<u64>,
 }
@@ -67,6 +85,7 @@ impl ServerConnections {
             (self.places.len() - 1) as u32
         });
         self.used += 1;
+        self.pools.entry(server).or_default().use_one();
         let place = &mut self.places[slot as usize];
         let key = SlotKey { slot, generation: place.generation };
         place.connection = Some(Box::new(ServerConnection {
@@ -93,8 +112,9 @@ impl ServerConnections {
 
     /// The idle connection to `server` that was used last, for `owner`.
     pub fn take_idle(&mut self, server: ServerId, owner: SlotKey) -> Option<SlotKey> {
-        let keys = self.idle.get_mut(&server)?;
-        let key = keys.pop()?;
+        let pool = self.pools.get_mut(&server)?;
+        let key = pool.idle.pop()?;
+        pool.use_one();
         self.idle_count -= 1;
         let connection = self.get(key)?;
         connection.state = ServerState::InUse;
@@ -108,8 +128,10 @@ impl ServerConnections {
         let server = connection.server;
         let pool = &config.server(server).pool;
         let worn = pool.max_reuse.is_some_and(|max| connection.exchanges > max);
-        let kept = self.idle.get(&server).map_or(0, |keys| keys.len() as u32);
-        let full = pool.max_connections.is_some_and(|max| kept >= max) || pool.purge_delay.is_zero();
+        let state = self.pools.entry(server).or_default();
+        let kept = state.idle.len() as u32;
+        let spare = kept + state.used > state.needed.saturating_add(pool.low_connections);
+        let full = spare || pool.max_connections.is_some_and(|max| kept >= max) || pool.purge_delay.is_zero();
         let Some(connection) = self.get(key) else { return };
         let quiet = !connection.connection.has_input()
             && connection.connection.is_drained()
@@ -121,7 +143,9 @@ impl ServerConnections {
         connection.owner = None;
         connection.idle_since_us = now_us;
         connection.connection.receive(driver);
-        self.idle.entry(server).or_default().push(key);
+        let state = self.pools.entry(server).or_default();
+        state.used = state.used.saturating_sub(1);
+        state.idle.push(key);
         self.idle_count += 1;
         let due_us = now_us + pool.purge_delay.as_micros() as u64;
         self.next_purge_us = Some(self.next_purge_us.map_or(due_us, |next_us| next_us.min(due_us)));
@@ -130,12 +154,15 @@ impl ServerConnections {
     /// Ends a connection, whoever has it.
     pub fn close<D: Driver>(&mut self, driver: &mut D, key: SlotKey) {
         let Some(connection) = self.get(key) else { return };
-        if connection.state == ServerState::Idle {
-            let server = connection.server;
-            if let Some(keys) = self.idle.get_mut(&server) {
-                keys.retain(|other| *other != key);
+        let (state, server) = (connection.state, connection.server);
+        let pool = self.pools.entry(server).or_default();
+        match state {
+            ServerState::Idle => {
+                pool.idle.retain(|other| *other != key);
                 self.idle_count -= 1;
             }
+            ServerState::Connecting | ServerState::InUse => pool.used = pool.used.saturating_sub(1),
+            ServerState::Closing => {}
         }
         let Some(connection) = self.get(key) else { return };
         connection.owner = None;
@@ -201,7 +228,10 @@ impl ServerConnections {
         }
         self.next_purge_us = None;
         let mut closing = Vec::new();
-        for (server, keys) in &self.idle {
+        for (server, state) in &mut self.pools {
+            // The need of the last period counts half from now on.
+            state.needed = state.used.max(state.needed / 2);
+            let keys = &state.idle;
             let pool = &config.server(*server).pool;
             let delay_us = pool.purge_delay.as_micros() as u64;
             let stale = |key: &&SlotKey| {
@@ -224,7 +254,7 @@ impl ServerConnections {
 
     /// The process ends: idle connections are of no use any more.
     pub fn close_idle<D: Driver>(&mut self, driver: &mut D) {
-        let keys: Vec<SlotKey> = self.idle.values().flatten().copied().collect();
+        let keys: Vec<SlotKey> = self.pools.values().flat_map(|pool| &pool.idle).copied().collect();
         for key in keys {
             self.close(driver, key);
         }

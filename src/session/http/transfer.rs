@@ -50,6 +50,8 @@ pub enum Progress {
 const SPLICE_ROUNDS: usize = 8;
 /// A body with less to come is not worth a pipe.
 const SPLICE_BYTES_MIN: u64 = 64 * 1024;
+/// A body that says it is this long is bulk from its start.
+const BULK_LENGTH_BYTES: u64 = 256 * 1024;
 /// Wake-ups in a row that move less than this end the splicing of a stream without known length.
 const QUIET_BYTES: usize = 4096;
 const QUIET_RUN: u8 = 16;
@@ -385,7 +387,9 @@ impl Transfer {
             Framing::Nothing | Framing::Chunked(_) => false,
         };
         let bulk = match self.choice {
-            SpliceChoice::Adaptive => source.is_bulk(),
+            SpliceChoice::Adaptive => {
+                source.is_bulk() || matches!(self.framing, Framing::Length(left) if left >= BULK_LENGTH_BYTES)
+            }
             SpliceChoice::Always => true,
             SpliceChoice::Never => false,
         };
