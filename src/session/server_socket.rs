@@ -54,6 +54,9 @@ impl Failure {
 pub struct Opening<'a> {
     pub client: Socket,
     pub client_address: &'a ClientAddress,
+    /// Where the client wanted to go, as rules have changed it: for servers whose address is `0.0.0.0` or whose port is
+    /// relative.
+    pub destination: Option<SocketAddr>,
     /// Where in a range of source ports the search begins: any number that differs between connections.
     pub seed: u64,
     /// Ports of `source …:first-last` that turned out to be in use by a connection to the same server.
@@ -89,10 +92,18 @@ impl Opening<'_> {
         match &server.address {
             Some(ServerAddress::Ip(address)) => {
                 let mut address = *address;
-                if let Some(offset) = server.port_offset_from_client
-                    && let SocketAddress::Ip(local) = driver.local_address(self.client)?
-                {
-                    address.set_port((local.port() as i32 + offset).clamp(0, u16::MAX as i32) as u16);
+                if !address.ip().is_unspecified() && server.port_offset_from_client.is_none() {
+                    return Ok(SocketAddress::Ip(address));
+                }
+                let wanted = match (self.destination, driver.local_address(self.client)?) {
+                    (Some(wanted), _) | (None, SocketAddress::Ip(wanted)) => wanted,
+                    (None, _) => return Ok(SocketAddress::Ip(address)),
+                };
+                if address.ip().is_unspecified() {
+                    address.set_ip(wanted.ip());
+                }
+                if let Some(offset) = server.port_offset_from_client {
+                    address.set_port((i32::from(wanted.port()) + offset).clamp(0, u16::MAX as i32) as u16);
                 }
                 Ok(SocketAddress::Ip(address))
             }

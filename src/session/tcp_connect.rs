@@ -175,6 +175,7 @@ impl TcpSession {
         Opening {
             client: self.accepted.client,
             client_address: &self.accepted.address,
+            destination: None,
             seed: self.accepted.monotonic_us / 7 + self.accepted.client.0 as u64 * 31,
             source_ports_tried: self.source_ports_tried,
         }

@@ -60,7 +60,9 @@ impl HttpSession {
         work.exchange.response_content_length = Some(reply.body.len() as u64);
         let frontend = self.accepted.frontend;
         let proxy = work.exchange.backend.unwrap_or(frontend);
-        self.after_response(around, work, proxy);
+        if !self.after_response(around, work, proxy) {
+            return self.error_answer(around, work, 500);
+        }
         self.stage = Stage::Answering;
         work.response_body = super::transfer::Transfer::nothing();
         let sent = Body::Length(reply.body.len() as u64);

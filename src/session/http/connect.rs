@@ -224,6 +224,10 @@ impl HttpSession {
         let opening = Opening {
             client: self.client.socket,
             client_address: &self.accepted.address,
+            destination: match self.facts.destination {
+                Some(crate::policy::log_format::Endpoint::Ip(address)) => Some(address),
+                _ => None,
+            },
             seed: self.accepted.monotonic_us / 7 + self.accepted.client.0 as u64 * 31 + u64::from(self.facts.exchanges),
             source_ports_tried: work.source_ports_tried,
         };

@@ -4,7 +4,7 @@
 
 use super::answer::LINGER_US;
 use super::work::Work;
-use super::{HttpSession, Stage};
+use super::{HttpSession, Resume, Stage};
 use crate::config::model::{Config, Timeouts};
 use crate::io::Driver;
 use crate::session::http::request::milliseconds;
@@ -205,7 +205,7 @@ impl HttpSession {
                 self.stage = Stage::Head;
                 self.request_timed_out(around, &mut work)
             }
-            Stage::Body { resume, until_us, .. } if until_us <= now_us => {
+            Stage::Body { resume, until_us, .. } if until_us <= now_us && resume != Resume::Server => {
                 // What is there is what rules get (configuration.txt, "http-request wait-for-body").
                 self.stage = Stage::Head;
                 self.body_is_here(around, &mut work, resume)

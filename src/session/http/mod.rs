@@ -341,3 +341,13 @@ fn as_connection_operation(operation: Operation) -> ServerOperation {
         _ => ServerOperation::Connect,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// Idle keep-alive clients are many: what one costs is this, its slot, and nothing else.
+    #[test]
+    fn an_idle_session_is_small() {
+        let bytes = std::mem::size_of::<super::HttpSession>();
+        assert!(bytes <= 512, "{bytes}");
+    }
+}

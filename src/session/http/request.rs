@@ -334,7 +334,10 @@ impl HttpSession {
         let frontend = &config.proxy(self.accepted.frontend);
         let buffered = HttpSettings::buffers_request(&frontend.http, &config.proxy(backend).http);
         let key_in_body = self.ask(around, work, backend, |scope| crate::policy::balance_key::needs_body(scope));
-        if !buffered && !key_in_body {
+        // What may be sent twice has to be here whole.
+        let repeatable = config.proxy(backend).http.retry_on.needs_request()
+            && work.request_body.bytes_left().is_some_and(|left| left <= self.body_bytes_max(around) as u64);
+        if !buffered && !key_in_body && !repeatable {
             return None;
         }
         work.is_body_waited_for = true; // waited for at most once
@@ -373,6 +376,12 @@ impl HttpSession {
         }
     }
 
+    /// How much of a body rules may ask to see.
+    fn body_bytes_max<D: Driver>(&self, around: &Surroundings<D>) -> usize {
+        let global = &around.shared.config.global;
+        global.bufsize_bytes.saturating_sub(global.maxrewrite_bytes) as usize
+    }
+
     pub(super) fn hold_body<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
         let Some(mut work) = self.work.take() else { return Step::Continue };
         let step = self.hold_body_of(around, &mut work);
@@ -381,8 +390,7 @@ impl HttpSession {
 
     fn hold_body_of<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
         let Stage::Body { resume, at_least_bytes, .. } = self.stage else { return Step::Continue };
-        let global = &around.shared.config.global;
-        let bytes_max = (global.bufsize_bytes.saturating_sub(global.maxrewrite_bytes)) as usize;
+        let bytes_max = self.body_bytes_max(around);
         let wanted = at_least_bytes.min(bytes_max);
         let mut held = std::mem::take(&mut work.exchange.request_body);
         let progress = work.request_body.hold(around.driver, &mut self.client, &mut held, bytes_max);
@@ -395,10 +403,7 @@ impl HttpSession {
                 work.exchange.is_request_body_complete = true;
                 self.body_is_here(around, work, resume)
             }
-            Progress::Broken => {
-                work.termination = Some(Termination::new(Cause::Client, Phase::Request));
-                self.error_answer(around, work, 400)
-            }
+            Progress::Broken => self.client_aborted(around, work, Phase::Request),
             Progress::Malformed | Progress::SourceFailed(_) | Progress::TargetFailed(_) => {
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
                 self.error_answer(around, work, 400)

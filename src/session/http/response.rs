@@ -136,8 +136,7 @@ impl HttpSession {
         if let Some(step) = self.response_rules(around, work, backend) {
             return Some(step);
         }
-        self.send_response(around, work, backend);
-        None
+        self.send_response(around, work, backend)
     }
 
     /// The backend's and then the frontend's rules. `Some`: an answer goes out in the response's place.
@@ -187,17 +186,27 @@ impl HttpSession {
         None
     }
 
-    /// The http-after-response rules: the backend's, then the frontend's.
+    /// The http-after-response rules: the backend's, then the frontend's. False: a rewrite failed, the client gets the
+    /// page of 500 instead.
     pub(super) fn after_response<D: Driver>(
         &mut self,
         around: &mut Surroundings<D>,
         work: &mut Work,
         backend: ProxyId,
-    ) {
+    ) -> bool {
+        if work.has_failed_rewrite {
+            return true;
+        }
         let frontend = self.accepted.frontend;
         for proxy in [Some(backend), (frontend != backend).then_some(frontend)].into_iter().flatten() {
-            self.ask_at(around, work, proxy, Asking::Response, crate::policy::http_rules::after_response);
+            let rewritten =
+                self.ask_at(around, work, proxy, Asking::Response, crate::policy::http_rules::after_response);
+            if !rewritten {
+                work.has_failed_rewrite = true;
+                return false;
+            }
         }
+        true
     }
 
     fn count_denied_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &Work, proxy: ProxyId) {
@@ -212,7 +221,12 @@ impl HttpSession {
     }
 
     /// Writes the response's head to the client, and what has come of its body behind it.
-    fn send_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work, backend: ProxyId) {
+    fn send_response<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &mut Work,
+        backend: ProxyId,
+    ) -> Option<Step> {
         let frontend = self.accepted.frontend;
         let config = around.config().clone();
         if !work.is_tunnel && !work.response_body.is_done() {
@@ -226,7 +240,11 @@ impl HttpSession {
             // The rest of the request will not be read to its end.
             work.client_keeps_alive = false;
         }
-        self.after_response(around, work, backend);
+        if !self.after_response(around, work, backend) {
+            work.termination = Some(Termination::new(Cause::Internal, Phase::Headers));
+            self.drop_server(around, work);
+            return Some(self.error_answer(around, work, 500));
+        }
         let sent = sent_body(work);
         if sent == Body::Chunked {
             work.response_body.set_encoding(Encoding::Chunked);
@@ -243,6 +261,7 @@ impl HttpSession {
             let splice = config.proxy(frontend).splice.request;
             work.request_body = Transfer::new(Framing::UntilClose, Encoding::Plain, splice);
         }
+        None
     }
 
     /// The exchange's response, which may be this program's own, as the client gets it.

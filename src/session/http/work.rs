@@ -48,6 +48,8 @@ pub struct Work {
     pub is_body_begun: bool,
     pub is_request_shut: bool,
     pub is_response_shut: bool,
+    /// A rewrite of http-after-response failed: these rules are not run again.
+    pub has_failed_rewrite: bool,
     pub is_logged: bool,
     /// No request could be read: the error page is not counted in the log, as with HAProxy.
     pub is_unreadable: bool,
@@ -99,6 +101,7 @@ impl Default for Work {
             is_body_begun: false,
             is_request_shut: false,
             is_response_shut: false,
+            has_failed_rewrite: false,
             is_logged: false,
             is_unreadable: false,
             is_unlogged: false,
