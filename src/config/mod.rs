@@ -58,6 +58,7 @@ mod section_errors;
 mod section_global;
 mod section_header;
 mod section_http;
+mod section_http_rules;
 mod section_log;
 mod section_options;
 mod section_proxy;

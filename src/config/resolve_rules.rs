@@ -2,6 +2,7 @@
 
 use super::diagnostics::{Diagnostics, Severity};
 use super::model::*;
+use super::rules::answers;
 use super::section_errors::{HttpErrorsSection, WrittenErrorPages};
 use super::written::*;
 
@@ -9,14 +10,19 @@ use super::written::*;
 pub fn resolve(proxy: &WrittenProxy, written: &Written, diagnostics: &mut Diagnostics) -> HttpRules {
     let settings = &proxy.settings;
     let mut names = Names { proxy, written, diagnostics };
-    let mut rules = HttpRules {
+    let written_rules = &settings.http_rules;
+    let blocks_and_request: Vec<HttpRule> =
+        written_rules.blocks.iter().chain(&written_rules.request).map(|rule| names.rule(rule)).collect();
+    let rules = HttpRules {
+        request: blocks_and_request,
+        redirects: names.rules(&written_rules.redirects),
+        response: names.rules(&written_rules.response),
+        after_response: names.rules(&written_rules.after_response),
         error_pages: names.error_pages(),
         monitor_uri: settings.monitor_uri.as_ref().map(|uri| uri.as_bytes().into()),
         monitor_fail: settings.monitor_fail.clone(),
-        ..HttpRules::default()
     };
     names.check_sizes(&rules.error_pages);
-    rules.monitor_fail.shrink_to_fit();
     rules
 }
 
@@ -27,6 +33,30 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
+    fn rules(&mut self, rules: &[HttpRule]) -> Vec<HttpRule> {
+        rules.iter().map(|rule| self.rule(rule)).collect()
+    }
+
+    /// The rule with the page of a named section in its place.
+    fn rule(&mut self, rule: &HttpRule) -> HttpRule {
+        let mut rule = rule.clone();
+        if let HttpAction::Auth { challenge } = &mut rule.action
+            && challenge.is_empty()
+        {
+            *challenge = answers::challenge(&self.proxy.name);
+        }
+        if let HttpAction::Deny(source) | HttpAction::Tarpit(source) | HttpAction::Return(source) = &mut rule.action
+            && let ReplySource::Section { status, .. } = source
+        {
+            let status = *status;
+            *source = match self.error_page(source) {
+                Some(ErrorPage::Page(page)) => ReplySource::Page(page),
+                _ => ReplySource::ErrorPage(status),
+            };
+        }
+        rule
+    }
+
     /// Later lines replace earlier ones.
     fn error_pages(&mut self) -> ErrorPages {
         let mut pages = ErrorPages::default();

@@ -4,6 +4,7 @@
 use super::model::*;
 use super::rules::{format, page_file, reply};
 use super::section_header::bad_character;
+use super::section_http_rules::RuleSet;
 use super::statement::{LineParser, Statement};
 use super::written::*;
 use crate::proto::http1::response::reason;
@@ -141,7 +142,7 @@ fn http_error(statement: &mut Statement, proxy: &mut WrittenProxy) {
     if !statement.arguments.iter().any(|word| word.as_str() == "status") {
         return statement.error(usize::MAX, "http-error : expects at least a <status> as arguments.");
     }
-    let place = format::Place::of_request(proxy.kind);
+    let place = format::place(RuleSet::Request, proxy.kind);
     let rules = reply::ReplyRules { status: 0, place, defaults_to_error_page: false };
     let Some(parsed) = reply::parse(statement, 0, rules) else { return };
     if !statement.text(parsed.index).is_empty() {

@@ -4,6 +4,7 @@
 
 use super::model::*;
 use super::section_errors::{HttpErrorsSection, WrittenErrorPages};
+use super::section_http_rules::WrittenHttpRules;
 use super::section_userlist::WrittenUserlist;
 use super::written_server::{ServerSettings, WrittenServer};
 use std::collections::BTreeMap;
@@ -178,6 +179,7 @@ pub struct ProxySettings {
     pub http_check: Option<HttpCheck>,
     pub default_server: ServerSettings,
     pub error_pages: Vec<WrittenErrorPages>,
+    pub http_rules: WrittenHttpRules,
     pub monitor_uri: Option<String>,
     pub monitor_fail: Vec<Condition>,
 }

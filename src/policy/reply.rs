@@ -96,7 +96,7 @@ pub fn is_monitor(scope: &Scope) -> Option<Reply> {
     let wanted = rules.monitor_uri.as_deref()?;
     let target = scope.exchange.request.target();
     // A slash first: the path is compared, so that absolute forms are found (manual, "monitor-uri").
-    let given = if wanted.first() == Some(&b'/') { super::http_rules::uri::path(target) } else { target };
+    let given = if wanted.first() == Some(&b'/') { super::http_rules::uri::path_and_query(target) } else { target };
     if given != wanted {
         return None;
     }

@@ -1,7 +1,7 @@
 //! `tcp-request`, `tcp-response`, `http-request`, `http-response`, `http-after-response` and the header rules of
 //! HAProxy 1.8 (configuration.txt section 4.2).
 
-use super::row::Row;
+use super::row::{Row, Status};
 use super::status::*;
 
 /// Rows of one rule set that all have the same status.
@@ -34,32 +34,70 @@ pub(super) const ROWS: &[Row] = actions! {
         "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0" "set-bandwidth-limit" "set-fc-mark" "set-fc-tos" "set-log-level"
         "set-mark" "set-nice" "set-tos" "set-var" "set-var-fmt" "silent-drop" "unset-var";
     BACK SPOE "tcp-response content": "send-spoe-group";
-    PROXY HTTP "http-request": "add-acl" "add-header" "add-headers-bin" "allow" "auth" "cache-use" "capture" "del-acl"
-        "del-header" "del-headers-bin" "del-map" "deny" "disable-l7-retry" "do-log" "do-resolve" "early-hint"
-        "normalize-uri" "pause" "redirect" "reject" "replace-header" "replace-path" "replace-pathq" "replace-uri"
-        "replace-value" "return" "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0"
-        "set-bandwidth-limit" "set-bc-mark" "set-bc-tos" "set-dst" "set-dst-port" "set-fc-mark" "set-fc-tos"
-        "set-header" "set-headers-bin" "set-log-level" "set-map" "set-mark" "set-method" "set-nice" "set-path"
-        "set-pathq" "set-priority-class" "set-priority-offset" "set-query" "set-retries" "set-src" "set-src-port"
-        "set-timeout" "set-tos" "set-uri" "set-var" "set-var-fmt" "silent-drop" "strict-mode" "tarpit" "unset-var"
-        "use-service" "wait-for-body" "wait-for-handshake" "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    PROXY SUPPORTED "http-request": "add-header" "allow" "auth" "del-header" "deny" "disable-l7-retry" "early-hint"
+        "normalize-uri" "redirect" "reject" "replace-header" "replace-path" "replace-pathq" "replace-uri"
+        "replace-value" "return" "set-dst" "set-dst-port" "set-header" "set-log-level" "set-method" "set-path"
+        "set-pathq" "set-query" "set-src" "set-src-port" "set-timeout" "set-uri" "silent-drop" "strict-mode" "tarpit"
+        "wait-for-body";
+    PROXY HTTP "http-request": "add-acl" "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
+    PROXY NICE "http-request": "set-nice";
+    PROXY MARKS "http-request": "set-bc-mark" "set-bc-tos" "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    PROXY QUEUE_ORDER "http-request": "set-priority-class" "set-priority-offset";
+    PROXY NEW_ACTIONS "http-request": "add-headers-bin" "del-headers-bin" "do-log" "pause" "set-headers-bin" "set-retries";
+    PROXY BANDWIDTH "http-request": "set-bandwidth-limit";
+    PROXY LUA "http-request": "use-service";
+    PROXY RESOLVERS "http-request": "do-resolve";
+    PROXY TLS "http-request": "wait-for-handshake";
+    PROXY CACHE "http-request": "cache-use";
+    PROXY STICK_TABLES "http-request": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0"
+        "track-sc" "track-sc0" "track-sc1" "track-sc2";
     PROXY SPOE "http-request": "send-spoe-group";
-    PROXY HTTP "http-response": "add-acl" "add-header" "add-headers-bin" "allow" "cache-store" "capture" "del-acl"
-        "del-header" "del-headers-bin" "del-map" "deny" "do-log" "pause" "redirect" "replace-header" "replace-value"
-        "return" "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0" "set-bandwidth-limit"
-        "set-fc-mark" "set-fc-tos" "set-header" "set-headers-bin" "set-log-level" "set-map" "set-mark" "set-nice"
-        "set-status" "set-timeout" "set-tos" "set-var" "set-var-fmt" "silent-drop" "strict-mode" "unset-var"
-        "wait-for-body" "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    PROXY SUPPORTED "http-response": "add-header" "allow" "del-header" "deny" "redirect" "replace-header" "replace-value"
+        "return" "set-header" "set-log-level" "set-status" "silent-drop" "strict-mode";
+    PROXY HTTP "http-response": "add-acl" "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
+    PROXY RESPONSE_BODIES "http-response": "wait-for-body";
+    PROXY NICE "http-response": "set-nice";
+    PROXY MARKS "http-response": "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    PROXY NEW_ACTIONS "http-response": "add-headers-bin" "del-headers-bin" "do-log" "pause" "set-headers-bin"
+        "set-timeout";
+    PROXY BANDWIDTH "http-response": "set-bandwidth-limit";
+    PROXY CACHE "http-response": "cache-store";
+    PROXY STICK_TABLES "http-response": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
     PROXY SPOE "http-response": "send-spoe-group";
-    PROXY HTTP "http-after-response": "add-header" "add-headers-bin" "allow" "capture" "del-acl" "del-header"
-        "del-headers-bin" "del-map" "do-log" "replace-header" "replace-value" "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0"
-        "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0" "set-header" "set-headers-bin" "set-log-level" "set-map" "set-status"
-        "set-var" "set-var-fmt" "strict-mode" "unset-var";
+    PROXY SUPPORTED "http-after-response": "add-header" "allow" "del-header" "replace-header" "replace-value"
+        "set-header" "set-log-level" "set-status" "strict-mode";
+    PROXY HTTP "http-after-response": "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
+    PROXY NEW_ACTIONS "http-after-response": "add-headers-bin" "del-headers-bin" "do-log" "set-headers-bin";
+    PROXY STICK_TABLES "http-after-response": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0";
+};
+
+const SUPPORTED: Status = Status::Supported;
+const NICE: Status = Status::Accepted {
+    why: "it orders tasks in HAProxy's scheduler; a worker here serves events in the order they came",
+};
+const MARKS: Status = Status::Refused {
+    reason: "Ringway puts no marks on packets",
+    instead: "mark them by address and port in the firewall (nftables 'meta mark set', 'ip dscp set')",
+};
+const QUEUE_ORDER: Status = Status::Refused {
+    reason: "who waits for a server is served in the order of arrival",
+    instead: "a backend of its own for urgent requests, with servers or a maxconn of its own",
+};
+const NEW_ACTIONS: Status = Status::Later { what: "rules of HAProxy 3.x", meanwhile: "leave it out" };
+const BANDWIDTH: Status = Status::Refused {
+    reason: "Ringway does not limit bandwidth",
+    instead: "limit it at the servers, or with the kernel's traffic control (tc)",
+};
+const RESPONSE_BODIES: Status = Status::Refused {
+    reason: "a response's body is passed on as it comes, so that it need not fit into a buffer",
+    instead: "rules on its status and headers",
 };
 
 /// Rules of HAProxy 1.8 on request and response lines, dropped by 2.1; their meaning comes with HTTP mode.
 pub(super) const OLD_ROWS: &[Row] = &[
-    row(NAMED, "block <condition>", HTTP),
+    old(NAMED, "block <condition>", "http-request deny"),
     row(PROXY, "reqadd <text> [<condition>]", HTTP),
     row(PROXY, "reqallow <search> [<condition>]", HTTP),
     row(PROXY, "reqdel <search> [<condition>]", HTTP),

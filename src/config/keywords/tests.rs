@@ -140,7 +140,7 @@ fn the_tutorials_old_spellings_work_with_a_warning_or_come_with_http_mode() {
     for keyword in ["mode health", "option httpclose", "clitimeout 5000"] {
         assert!(matches!(status(Section::Listen, keyword), Status::OldSpelling { .. }), "{keyword}");
     }
-    for keyword in ["block if missing_cl", "reqisetbe ^Host dynamic"] {
+    for keyword in ["reqrep ^Host dynamic", "reqisetbe ^Host dynamic"] {
         assert!(matches!(status(Section::Frontend, keyword), Status::Later { what: "HTTP mode", .. }), "{keyword}");
     }
 }

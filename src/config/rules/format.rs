@@ -1,20 +1,20 @@
 //! Log-format strings in rules.
 
-use crate::config::model::TextFormat;
+use crate::config::model::{Expression, Place, TextFormat};
+use crate::config::section_http_rules::{Context, RuleSet};
 use crate::config::statement::Statement;
 use crate::config::written::SectionKind;
 
-/// Which rule set a format stands in.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    pub is_response: bool,
-    pub kind: SectionKind,
+/// What can be asked for in a rule of `proxy`.
+pub fn place_of(context: &Context) -> Place {
+    place(context.set, context.proxy.kind)
 }
 
-impl Place {
-    pub fn of_request(kind: SectionKind) -> Place {
-        Place { is_response: false, kind }
-    }
+/// What can be asked for in a rule of this set in a section of this kind. Rules of `defaults` may go to either.
+pub fn place(set: RuleSet, kind: SectionKind) -> Place {
+    let frontend = kind != SectionKind::Backend;
+    let backend = kind != SectionKind::Frontend;
+    if set.is_response() { Place::http_response(frontend, backend) } else { Place::http_request(frontend, backend) }
 }
 
 /// Argument `index` as the text of a header, a target or a location. `None` if an error was reported.
@@ -29,5 +29,11 @@ pub fn body(statement: &mut Statement, index: usize, text: &str, _place: Place) 
         return Some(TextFormat::Constant(text.as_bytes().into()));
     }
     statement.error(index, "log-format tags and expressions are not supported here yet; write a text without '%'.");
+    None
+}
+
+/// Argument `index` as an expression.
+pub fn expression(statement: &mut Statement, index: usize, _place: Place) -> Option<Expression> {
+    statement.error(index, "expressions come with HTTP mode.");
     None
 }

@@ -2,7 +2,7 @@
 //! 4.2, `http-request return`).
 
 use super::page_file;
-use crate::config::model::{ERROR_STATUSES, Page, PageFormat, ReplySource, TextFormat};
+use crate::config::model::{ERROR_STATUSES, Page, PageFormat, Place, ReplySource, TextFormat};
 use crate::config::rules::format;
 use crate::config::statement::Statement;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ enum Payload {
 pub struct ReplyRules {
     /// Without `status`.
     pub status: u16,
-    pub place: format::Place,
+    pub place: Place,
     /// Nothing but a status means the proxy's own error page (`deny`), not an empty answer.
     pub defaults_to_error_page: bool,
 }
@@ -169,7 +169,7 @@ fn parse_status(statement: &mut Statement, index: usize) -> Option<u16> {
     }
 }
 
-fn parse_header(statement: &mut Statement, index: usize, place: format::Place) -> Option<(Box<[u8]>, TextFormat)> {
+fn parse_header(statement: &mut Statement, index: usize, place: Place) -> Option<(Box<[u8]>, TextFormat)> {
     let (name, value) = (statement.text(index + 1), statement.text(index + 2));
     if name.is_empty() || value.is_empty() {
         statement.error(index, "'hdr' expects <name> and <value> as arguments");
@@ -179,7 +179,7 @@ fn parse_header(statement: &mut Statement, index: usize, place: format::Place) -
     Some((name, format::head(statement, index + 2, place)?))
 }
 
-fn parse_payload(statement: &mut Statement, index: usize, place: format::Place) -> Option<Payload> {
+fn parse_payload(statement: &mut Statement, index: usize, place: Place) -> Option<Payload> {
     let word = statement.text(index);
     if word == "default-errorfiles" {
         return Some(Payload::DefaultErrorfiles);

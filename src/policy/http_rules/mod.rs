@@ -286,3 +286,6 @@ fn set_timeout(scope: &mut Scope, which: TimeoutKind, value: &TimeoutValue) {
     };
     *slot = time.or(*slot);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Actions that change how an exchange is treated: addresses, time-outs, log level, waiting for a body.
+
+use super::format;
+use crate::config::model::{HttpAction, TimeoutKind, TimeoutValue};
+use crate::config::section_http_rules::Context;
+use crate::config::statement::Statement;
+use crate::config::values::{DefaultUnit, parse_size, parse_time};
+use crate::config::written::SectionKind;
+
+type Parsed = Option<(HttpAction, usize)>;
+
+pub fn disable_l7_retry(_: &mut Statement, _: &mut Context) -> Parsed {
+    Some((HttpAction::DisableL7Retry, 0))
+}
+
+pub fn strict_mode(statement: &mut Statement, _: &mut Context) -> Parsed {
+    match statement.text(0) {
+        "on" => Some((HttpAction::StrictMode(true), 1)),
+        "off" => Some((HttpAction::StrictMode(false), 1)),
+        other => {
+            statement.error(0, format!("Unexpected value '{other}': 'strict-mode' expects 'on' or 'off'."));
+            None
+        }
+    }
+}
+
+pub fn set_log_level(statement: &mut Statement, _: &mut Context) -> Parsed {
+    const LEVELS: [&str; 9] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", "silent"];
+    let text = statement.text(0);
+    match LEVELS.iter().position(|level| *level == text) {
+        Some(level) => Some((HttpAction::SetLogLevel(level as u8), 1)),
+        None => {
+            let levels = LEVELS.join(", ");
+            statement.error(0, format!("expects exactly 1 argument (log level name or 'silent'): one of {levels}."));
+            None
+        }
+    }
+}
+
+pub fn set_source(statement: &mut Statement, context: &mut Context) -> Parsed {
+    Some((HttpAction::SetSource(format::expression(statement, 0, format::place_of(context))?), 1))
+}
+
+pub fn set_source_port(statement: &mut Statement, context: &mut Context) -> Parsed {
+    Some((HttpAction::SetSourcePort(format::expression(statement, 0, format::place_of(context))?), 1))
+}
+
+pub fn set_destination(statement: &mut Statement, context: &mut Context) -> Parsed {
+    Some((HttpAction::SetDestination(format::expression(statement, 0, format::place_of(context))?), 1))
+}
+
+pub fn set_destination_port(statement: &mut Statement, context: &mut Context) -> Parsed {
+    Some((HttpAction::SetDestinationPort(format::expression(statement, 0, format::place_of(context))?), 1))
+}
+
+/// `set-timeout { client | server | tunnel } { <time> | <expression> }`
+pub fn set_timeout(statement: &mut Statement, context: &mut Context) -> Parsed {
+    let which = match statement.text(0) {
+        "client" => TimeoutKind::Client,
+        "server" => TimeoutKind::Server,
+        "tunnel" => TimeoutKind::Tunnel,
+        other => {
+            statement.error(0, format!("'{other}' is an unknown timeout; expected 'server', 'tunnel' or 'client'."));
+            return None;
+        }
+    };
+    let kind = context.proxy.kind;
+    if which == TimeoutKind::Client && kind == SectionKind::Backend {
+        statement.error(0, "timeout 'client' has no meaning in a backend: it belongs to the frontend's connection.");
+        return None;
+    }
+    if which != TimeoutKind::Client && kind == SectionKind::Frontend {
+        statement.error(0, "a frontend has no server side: write this rule into the backend, or into a 'listen'.");
+        return None;
+    }
+    let text = statement.text(1);
+    if text.is_empty() {
+        statement.error(0, "expects 2 arguments: the time-out's name, and a time or an expression.");
+        return None;
+    }
+    if !text.starts_with(|character: char| character.is_ascii_digit()) {
+        let expression = format::expression(statement, 1, format::place_of(context))?;
+        return Some((HttpAction::SetTimeout { which, value: TimeoutValue::Expression(expression) }, 2));
+    }
+    let time = statement.accept(1, parse_time(text, DefaultUnit::Milliseconds, "set-timeout"))?;
+    if time.is_zero() {
+        statement.error(1, "null value is not valid for a 'set-timeout' rule");
+        return None;
+    }
+    Some((HttpAction::SetTimeout { which, value: TimeoutValue::Constant(time) }, 2))
+}
+
+/// `wait-for-body time <time> [at-least <bytes>]`
+pub fn wait_for_body(statement: &mut Statement, _: &mut Context) -> Parsed {
+    let (mut time, mut at_least_bytes) = (None, 0);
+    let mut index = 0;
+    loop {
+        let value = statement.text(index + 1);
+        match statement.text(index) {
+            "time" => {
+                time = Some(statement.accept(index + 1, parse_time(value, DefaultUnit::Milliseconds, "time"))?);
+            }
+            "at-least" => at_least_bytes = u64::from(statement.accept(index + 1, parse_size(value, "at-least"))?),
+            _ => break,
+        }
+        index += 2;
+    }
+    let Some(time) = time else {
+        statement.error(usize::MAX, "missing time value: write 'wait-for-body time <time> [at-least <bytes>]'.");
+        return None;
+    };
+    Some((HttpAction::WaitForBody { time, at_least_bytes }, index))
+}
