@@ -1,6 +1,9 @@
 //! `log-format` text → [`LogFormat`] (configuration.txt section 8.2.6), and the built-in formats.
 
-use super::model::{LogFormat, LogFormatKind, LogItem, LogTag, ProxyMode};
+use super::model::{
+    Expression, LogFormat, LogFormatKind, LogFormatNeeds, LogFormatPurpose, LogItem, LogItemFlags, LogTag, Place,
+    ProxyMode,
+};
 
 /// What is wrong with a format, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,6 +11,12 @@ pub struct FormatError {
     /// In characters of the format text, from 1.
     pub column: u32,
     pub message: String,
+}
+
+impl std::fmt::Display for FormatError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 /// `option tcplog` (configuration.txt section 8.2.2).
@@ -33,6 +42,7 @@ pub enum BuiltIn {
     HttpClf,
 }
 
+/// The format of an `option` keyword.
 pub fn built_in(which: BuiltIn) -> LogFormat {
     let (text, kind) = match which {
         BuiltIn::Default => return LogFormat::default(),
@@ -41,18 +51,63 @@ pub fn built_in(which: BuiltIn) -> LogFormat {
         BuiltIn::Http => (HTTPLOG, LogFormatKind::Http),
         BuiltIn::HttpClf => (HTTPLOG_CLF, LogFormatKind::Http),
     };
-    let items = parse(text, ProxyMode::Http).map(|(items, _)| items).unwrap_or_default();
-    LogFormat { items, text: text.to_string(), kind }
+    // A test compiles each of them.
+    let mut format = compile(text, FormatPlace::Log(ProxyMode::Http)).unwrap_or_default();
+    format.kind = kind;
+    format
 }
 
-/// Compiles a `log-format` for a proxy of the given mode. In a TCP proxy, tags that HTTP alone gives a meaning are
-/// errors, as in HAProxy.
-pub fn compile(text: &str, mode: ProxyMode) -> Result<LogFormat, FormatError> {
-    let (items, _) = parse(text, mode)?;
-    Ok(LogFormat { items, text: text.to_string(), kind: LogFormatKind::Custom })
+/// Where a format stands: what may be asked for there, and how what it makes is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormatPlace {
+    /// `log-format` and its kin, in a proxy of that mode. In a TCP proxy, tags that HTTP alone gives a meaning are
+    /// errors, as in HAProxy.
+    Log(ProxyMode),
+    /// `unique-id-format`
+    UniqueId,
+    /// A rule that makes a part of a head: a header, a URI, a location, a cookie.
+    Head(Place),
+    /// A rule that makes anything else: a body (`lf-string`), a variable (`set-var-fmt`), a backend's name.
+    Plain(Place),
 }
 
-/// Whether the format has a tag that needs `mode http`: for `option httplog` in a TCP proxy, which then logs as tcplog.
+impl FormatPlace {
+    fn purpose(self) -> LogFormatPurpose {
+        match self {
+            FormatPlace::Log(_) => LogFormatPurpose::LogLine,
+            FormatPlace::UniqueId | FormatPlace::Head(_) => LogFormatPurpose::Head,
+            FormatPlace::Plain(_) => LogFormatPurpose::Plain,
+        }
+    }
+
+    /// Runs of blanks are one blank.
+    fn merges_blanks(self) -> bool {
+        matches!(self, FormatPlace::Log(_) | FormatPlace::UniqueId)
+    }
+
+    fn samples(self) -> Place {
+        match self {
+            FormatPlace::Log(_) => Place::LOG,
+            FormatPlace::UniqueId => Place::http_request(true, false),
+            FormatPlace::Head(place) | FormatPlace::Plain(place) => place,
+        }
+    }
+}
+
+/// Compiles the text of a format for where it stands.
+pub fn compile(text: &str, place: FormatPlace) -> Result<LogFormat, FormatError> {
+    let items = parse(text, place)?;
+    let has = |tags: &[LogTag]| items.iter().any(|item| matches!(item, LogItem::Tag { tag, .. } if tags.contains(tag)));
+    let needs = LogFormatNeeds {
+        tags: items.iter().any(|item| matches!(item, LogItem::Tag { .. })),
+        frontend_address: has(&[LogTag::FrontendIp, LogTag::FrontendPort]),
+        source_address: has(&[LogTag::BackendSourceIp, LogTag::BackendSourcePort]),
+        pid: has(&[LogTag::Pid]),
+    };
+    Ok(LogFormat { items, text: text.to_string(), kind: LogFormatKind::Custom, purpose: place.purpose(), needs })
+}
+
+/// Whether the format has a tag that needs `mode http`.
 pub fn needs_http(format: &LogFormat) -> bool {
     format.items.iter().any(|item| match item {
         LogItem::Tag { tag, .. } => TAGS.iter().any(|row| row.tag == *tag && row.http_only),
@@ -105,23 +160,15 @@ const TAGS: &[Row] = &[
     http("HV", LogTag::HttpVersion), any("sslc", LogTag::SslCiphers), any("sslv", LogTag::SslVersion),
 ];
 
-#[derive(Clone, Copy, Default)]
-struct Flags {
-    quote: bool,
-    hexadecimal: bool,
-    escape: bool,
-}
-
-/// The items, and the flags in force at the end.
-fn parse(text: &str, mode: ProxyMode) -> Result<(Vec<LogItem>, Flags), FormatError> {
+fn parse(text: &str, place: FormatPlace) -> Result<Vec<LogItem>, FormatError> {
     let characters: Vec<char> = text.chars().collect();
     let error = |at: usize, message: String| FormatError { column: at as u32 + 1, message };
     let mut items = Vec::new();
     let mut literal = String::new();
-    let mut flags = Flags::default();
+    let mut flags = LogItemFlags::default();
     let mut at = 0;
     while let Some(&character) = characters.get(at) {
-        if character == ' ' {
+        if character == ' ' && place.merges_blanks() {
             flush(&mut literal, &mut items);
             if items.last() != Some(&LogItem::Space) {
                 items.push(LogItem::Space);
@@ -154,13 +201,15 @@ fn parse(text: &str, mode: ProxyMode) -> Result<(Vec<LogItem>, Flags), FormatErr
             has_flags = true;
         }
         if characters.get(at) == Some(&'[') {
-            let close = characters[at..].iter().position(|&character| character == ']');
-            let end = close.map_or(characters.len(), |length| at + length + 1);
-            let expression: String = characters[at..end].iter().collect();
-            return Err(error(
-                percent,
-                format!("sample expressions in log formats come with HTTP mode: '%{expression}' is not supported yet"),
-            ));
+            let Some(length) = expression_length(&characters[at + 1..]) else {
+                let rest: String = characters[at..].iter().collect();
+                return Err(error(percent, format!("no ']' at the end of the expression '%{rest}'")));
+            };
+            let written: String = characters[at + 1..at + 1 + length].iter().collect();
+            let expression = parse_expression(&written, place.samples()).map_err(|message| error(at + 1, message))?;
+            items.push(LogItem::Expression { expression: Box::new(expression), flags: own_flags });
+            at += length + 2;
+            continue;
         }
         let name: String = characters[at..].iter().take_while(|character| character.is_ascii_alphanumeric()).collect();
         if name.is_empty() {
@@ -179,14 +228,38 @@ fn parse(text: &str, mode: ProxyMode) -> Result<(Vec<LogItem>, Flags), FormatErr
         let Some(row) = TAGS.iter().find(|row| row.name == name) else {
             return Err(error(percent, unknown(&name)));
         };
-        if row.http_only && mode != ProxyMode::Http {
+        if row.http_only && matches!(place, FormatPlace::Log(mode) if mode != ProxyMode::Http) {
             return Err(error(percent, format!("format variable '%{name}' is reserved for HTTP mode")));
         }
-        let Flags { quote, hexadecimal, escape } = own_flags;
-        items.push(LogItem::Tag { tag: row.tag, quote, hexadecimal, escape });
+        items.push(LogItem::Tag { tag: row.tag, flags: own_flags });
     }
     flush(&mut literal, &mut items);
-    Ok((items, flags))
+    Ok(items)
+}
+
+fn parse_expression(written: &str, _place: Place) -> Result<Expression, String> {
+    Err(format!("sample expressions in log formats come with HTTP mode: '%[{written}]' is not supported yet"))
+}
+
+/// Where the `]` is that ends an expression: not one inside of a fetch's or converter's arguments, nor a quoted one.
+fn expression_length(text: &[char]) -> Option<usize> {
+    let mut in_arguments = false;
+    let mut quote = None;
+    let mut at = 0;
+    while let Some(&character) = text.get(at) {
+        match (character, quote) {
+            ('\\', quote) if in_arguments && quote != Some('\'') => at += 1,
+            (character, Some(open)) if character == open => quote = None,
+            (_, Some(_)) => {}
+            ('"' | '\'', None) if in_arguments => quote = Some(character),
+            ('(', None) => in_arguments = true,
+            (')', None) => in_arguments = false,
+            (']', None) if !in_arguments => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 fn flush(literal: &mut String, items: &mut Vec<LogItem>) {
@@ -196,7 +269,7 @@ fn flush(literal: &mut String, items: &mut Vec<LogItem>) {
 }
 
 /// `+Q,-X`; a letter without a sign adds.
-fn apply_flags(text: &[char], flags: &mut Flags) -> Result<(), (usize, String)> {
+fn apply_flags(text: &[char], flags: &mut LogItemFlags) -> Result<(), (usize, String)> {
     let mut on = true;
     for (offset, character) in text.iter().enumerate() {
         match character {
@@ -230,13 +303,20 @@ fn unknown(name: &str) -> String {
 mod tests {
     use super::*;
 
+    const TCP: FormatPlace = FormatPlace::Log(ProxyMode::Tcp);
+    const HTTP: FormatPlace = FormatPlace::Log(ProxyMode::Http);
+
+    fn flagged(tag: LogTag, quote: bool, hexadecimal: bool, escape: bool) -> LogItem {
+        LogItem::Tag { tag, flags: LogItemFlags { quote, hexadecimal, escape } }
+    }
+
     fn tag(tag: LogTag) -> LogItem {
-        LogItem::Tag { tag, quote: false, hexadecimal: false, escape: false }
+        LogItem::Tag { tag, flags: LogItemFlags::default() }
     }
 
     #[test]
     fn text_spaces_and_flags() {
-        let format = compile("a%%b  c%ci%cp\tx %{+Q,+X}ci %{+E}f", ProxyMode::Tcp).unwrap();
+        let format = compile("a%%b  c%ci%cp\tx %{+Q,+X}ci %{+E}f", TCP).unwrap();
         assert_eq!(
             format.items,
             [
@@ -247,28 +327,28 @@ mod tests {
                 tag(LogTag::ClientPort),
                 LogItem::Text("\tx".into()),
                 LogItem::Space,
-                LogItem::Tag { tag: LogTag::ClientIp, quote: true, hexadecimal: true, escape: false },
+                flagged(LogTag::ClientIp, true, true, false),
                 LogItem::Space,
-                LogItem::Tag { tag: LogTag::FrontendName, quote: false, hexadecimal: false, escape: true },
+                flagged(LogTag::FrontendName, false, false, true),
             ]
         );
-        let format = compile("%{+Q}o %b%{-Q}s%f", ProxyMode::Tcp).unwrap();
+        let format = compile("%{+Q}o %b%{-Q}s%f", TCP).unwrap();
         let quoted: Vec<_> = format
             .items
             .iter()
-            .filter_map(|item| if let LogItem::Tag { quote, .. } = item { Some(*quote) } else { None })
+            .filter_map(|item| if let LogItem::Tag { flags, .. } = item { Some(flags.quote) } else { None })
             .collect();
         assert_eq!(quoted, [true, false, true], "%o lasts, a tag's own flags do not");
     }
 
     #[test]
     fn errors_have_a_column_and_a_suggestion() {
-        let error = |text| compile(text, ProxyMode::Tcp).unwrap_err();
+        let error = |text| compile(text, TCP).unwrap_err();
         assert_eq!(error("ab %zzz").column, 4);
         assert!(error("%CI").message.contains("did you mean '%ci'"), "{:?}", error("%CI"));
         assert!(error("%cip").message.contains("did you mean '%c"), "{:?}", error("%cip"));
-        assert!(error("é %[src]").message.contains("HTTP mode"));
-        assert_eq!(error("é %[src]").column, 3);
+        assert_eq!(error("é %[nosuch]").column, 5);
+        assert_eq!(error("é %[src").column, 3);
         assert!(error("%Ti").message.contains("reserved for HTTP mode"));
         assert_eq!(error("x%{+Z}ci").column, 5);
         for broken in ["%", "a% b", "x%{+Q", "x%:y", "%{+Q}", "%[", "%{"] {
@@ -292,8 +372,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn never_panics(text in ".{0,40}", tagged in "[%{}+QXE,\\[\\]a-zA-Z ]{0,30}") {
-            let _ = compile(&text, ProxyMode::Tcp);
-            let _ = compile(&tagged, ProxyMode::Http);
+            let _ = compile(&text, TCP);
+            let _ = compile(&tagged, HTTP);
         }
     }
 }

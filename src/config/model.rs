@@ -130,7 +130,7 @@ pub struct Global {
     pub http_header_lines_max: u32,
     /// `tune.http.cookielen`: the longest `capture cookie`, with its end; default 63.
     pub cookie_capture_length_max: u32,
-    /// `tune.http.logurilen`: the longest request line in a log, default 1024 bytes.
+    /// `tune.http.logurilen`: the longest request line in a log, 1023 bytes without it.
     pub log_uri_length_max: u32,
     pub runtime_sockets: Vec<RuntimeSocket>,
     /// `stats timeout`, default 10 s.
@@ -211,6 +211,10 @@ pub struct Proxy {
     pub log_tag: Option<String>,
     /// `log-format`, `option tcplog`, `option httplog`, or the default format.
     pub log_format: LogFormat,
+    /// `error-log-format`: of connections that never made a whole request.
+    pub error_log_format: Option<LogFormat>,
+    /// `log-format-sd`: before the message, for targets of format rfc5424.
+    pub structured_log_format: Option<LogFormat>,
     pub options: ProxyOptions,
     pub splice: SpliceSettings,
     pub http: HttpSettings,

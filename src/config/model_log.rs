@@ -1,5 +1,6 @@
 //! Log targets and compiled log formats (configuration.txt sections 4.2 `log`, 8.2).
 
+use super::model_sample::Expression;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -22,6 +23,16 @@ pub struct LogTarget {
     pub min_level: u8,
     /// `len`, default 1024.
     pub length_bytes: u32,
+    /// `None`: every line.
+    pub sample: Option<LogSample>,
+}
+
+/// `sample <ranges>:<size>`: of every `size` lines, those at these places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSample {
+    /// Inclusive, from 1, in order and apart.
+    pub ranges: Vec<(u32, u32)>,
+    pub size: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,14 +60,15 @@ pub enum SyslogFormat {
     Raw,
 }
 
-/// A compiled `log-format`.
+/// A compiled format: of a log line, or of a text that a rule makes (configuration.txt section 8.2.6).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFormat {
     pub items: Vec<LogItem>,
     /// The source text, for messages.
     pub text: String,
-    /// Whether it must be emitted when the session ends (`%B`, `%Tt` …) rather than at connect (`logasap`).
     pub kind: LogFormatKind,
+    pub purpose: LogFormatPurpose,
+    pub needs: LogFormatNeeds,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,20 +81,59 @@ pub enum LogFormatKind {
     Custom,
 }
 
+/// What becomes of the text, which decides how samples in it are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormatPurpose {
+    /// A log line: control bytes as `#XX`, nothing as `-`, runs of blanks are one.
+    #[default]
+    LogLine,
+    /// Part of a message's head (a header, a URI, a cookie): control bytes as `%XX`, nothing stays nothing.
+    Head,
+    /// A body, a variable, a name to look up: samples as they are.
+    Plain,
+}
+
+/// What must be asked for before the format can be written: computed when it is compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogFormatNeeds {
+    /// There is a `%` tag; without one, expressions and text are all.
+    pub tags: bool,
+    /// `%fi`, `%fp`: a system call.
+    pub frontend_address: bool,
+    /// `%bi`, `%bp`: a system call.
+    pub source_address: bool,
+    /// `%pid`: a system call.
+    pub pid: bool,
+}
+
+/// `%{+Q,+X,+E}` before a tag or an expression.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogItemFlags {
+    /// `Q`: in double quotes.
+    pub quote: bool,
+    /// `X`: addresses, ports, counters and timestamps in hexadecimal.
+    pub hexadecimal: bool,
+    /// `E`: a backslash before `"`, `\\` and `]` (RFC 5424 section 6.3.3).
+    pub escape: bool,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogItem {
     Text(String),
     Tag {
         tag: LogTag,
-        quote: bool,
-        hexadecimal: bool,
-        escape: bool,
+        flags: LogItemFlags,
+    },
+    /// `%[fetch,converter…]`
+    Expression {
+        expression: Box<Expression>,
+        flags: LogItemFlags,
     },
     /// An unquoted run of blanks is one space in the line.
     Space,
 }
 
-/// The `%` tags that mean something in TCP mode (section 8.2.4), named as the manual names them.
+/// The `%` tags (section 8.2.6), named as the manual names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[rustfmt::skip]
 pub enum LogTag {

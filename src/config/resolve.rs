@@ -183,6 +183,8 @@ fn resolve_proxy(
         disabled: settings.disabled,
         description: proxy.description.clone(),
         log_format: resolve_log_format(proxy, &log, diagnostics),
+        error_log_format: None,
+        structured_log_format: None,
         log,
         log_tag: settings.log_tag.clone(),
         options: options_of(settings),

@@ -1,7 +1,7 @@
 //! Log targets and formats of a proxy.
 
 use super::diagnostics::{Diagnostics, Message, Severity};
-use super::log_format::{BuiltIn, FormatError, built_in, compile};
+use super::log_format::{BuiltIn, FormatError, FormatPlace, built_in, compile};
 use super::model::*;
 use super::written::*;
 
@@ -37,7 +37,7 @@ pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: 
         }
         // A backend inherits the format and never writes a line with it.
         LogFormatChoice::Text(_) if !proxy.kind.accepts_connections() => LogFormat::default(),
-        LogFormatChoice::Text(text) => compile(text, proxy.settings.mode).unwrap_or_else(|error| {
+        LogFormatChoice::Text(text) => compile(text, FormatPlace::Log(proxy.settings.mode)).unwrap_or_else(|error| {
             report(written, text, &error, diagnostics);
             LogFormat::default()
         }),

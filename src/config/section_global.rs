@@ -77,7 +77,7 @@ pub fn defaults() -> WrittenGlobal {
             maxrewrite_bytes: 1024,
             http_header_lines_max: 101,
             cookie_capture_length_max: 63,
-            log_uri_length_max: 1024,
+            log_uri_length_max: 1023,
             stats_timeout: Some(Duration::from_secs(10)),
             stats_maxconn: 10,
             ..Global::default()

@@ -46,13 +46,14 @@ fn log(statement: &mut Statement, proxy: &mut WrittenProxy) {
     }
 }
 
-/// Reads `<address> [len <n>] [format <f>] <facility> [<level> [<minlevel>]]`; `None` if an error was reported.
+/// Reads `<address> [len <n>] [format <f>] [sample <ranges>:<size>] <facility> [<level> [<minlevel>]]`; `None` if an error was reported.
 pub fn parse_log_target(statement: &mut Statement) -> Option<LogTarget> {
     let address = statement.required(0, "<address> and <facility>, or 'global',")?;
     let address = parse_log(address, statement.names);
     let address = statement.accept(0, address)?;
     let mut length_bytes = LENGTH_DEFAULT_BYTES;
     let mut format = SyslogFormat::Unspecified;
+    let mut sample = None;
     let mut index = 1;
     loop {
         match statement.text(index) {
@@ -69,9 +70,12 @@ pub fn parse_log_target(statement: &mut Statement) -> Option<LogTarget> {
                 };
                 format = *found;
             }
-            "sample" | "profile" => {
-                let word = statement.text(index);
-                statement.error(index, format!("log : '{word}' is not supported; leave it out to log every session."));
+            "sample" => {
+                let parsed = parse_sample(statement.text(index + 1));
+                sample = Some(statement.accept(index + 1, parsed)?);
+            }
+            "profile" => {
+                statement.error(index, "log : 'profile' is not supported; leave it out: 'log-format' sets the line.");
                 return None;
             }
             _ => break,
@@ -92,7 +96,37 @@ pub fn parse_log_target(statement: &mut Statement) -> Option<LogTarget> {
     if !statement.at_most(index + 3) {
         return None;
     }
-    Some(LogTarget { address, format, facility: number as u8, max_level, min_level, length_bytes })
+    Some(LogTarget { address, format, facility: number as u8, max_level, min_level, length_bytes, sample })
+}
+
+/// `1,3-4:10`
+fn parse_sample(text: &str) -> Result<LogSample, String> {
+    let Some((ranges, size)) = text.split_once(':') else {
+        return Err("log : missing sample size, as in 'sample 1:10'".to_owned());
+    };
+    let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number > 0);
+    let size_number =
+        number(size).ok_or_else(|| format!("log : wrong sample size '{size}' for sample range '{ranges}'"))?;
+    if ranges.is_empty() {
+        return Err("log : no sampling ranges given".to_owned());
+    }
+    let mut found = Vec::new();
+    for range in ranges.split(',') {
+        let (low, high) = range.split_once('-').unwrap_or((range, range));
+        match (number(low), number(high)) {
+            (Some(low), Some(high)) if low <= high => found.push((low, high)),
+            _ => return Err(format!("log : wrong sample range '{range}'")),
+        }
+    }
+    found.sort_unstable();
+    if found.windows(2).any(|pair| pair[0].1 >= pair[1].0) {
+        return Err("log : ranges are overlapping".to_owned());
+    }
+    let last = found.last().map_or(0, |range| range.1);
+    if last > size_number {
+        return Err(format!("log : sample size {size_number} should be greater or equal to {last}, the highest place"));
+    }
+    Ok(LogSample { ranges: found, size: size_number })
 }
 
 fn level(statement: &mut Statement, index: usize, absent: u8) -> Option<u8> {

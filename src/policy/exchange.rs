@@ -28,7 +28,7 @@ pub struct Client {
     pub variables: RefCell<Variables>,
 }
 
-/// Milliseconds since the exchange's idle time began; -1: not reached. See configuration.txt section 8.4.
+/// How long each phase took, in milliseconds; -1: it did not come to its end. See configuration.txt section 8.4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExchangeTimes {
     pub idle_ms: i64,

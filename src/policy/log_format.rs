@@ -1,159 +1,22 @@
-//! One session → one log line, byte for byte as HAProxy writes it (configuration.txt section 8.2).
+//! A compiled format and what is known → text: log lines byte for byte as HAProxy writes them (configuration.txt
+//! section 8.2), and the texts that rules make.
 
+use super::exchange::Scope;
 use super::log_date;
-use crate::config::model::{LogFormat, LogFormatKind, LogItem, LogTag, ProxyMode};
+pub use super::log_session::*;
+use super::log_text::{self, CAPTURED, CONTROL, URI, line_text, number, padded};
+use crate::config::model::ProxyMode;
+use crate::config::model::{Expression, LogFormat, LogFormatKind, LogFormatPurpose, LogItem, LogItemFlags, LogTag};
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-/// One end of a connection, as the log names it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Endpoint {
-    Ip(SocketAddr),
-    /// A unix socket: printed as `unix`, with the listener's id for a port.
-    Unix,
-    /// Not connected, or not known: printed as `-`.
-    #[default]
-    None,
-}
-
-impl From<SocketAddr> for Endpoint {
-    fn from(address: SocketAddr) -> Self {
-        Endpoint::Ip(address)
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ServerName<'a> {
-    /// `<NOSRV>`
-    #[default]
-    None,
-    /// `<STATS>`
-    Stats,
-    Named(&'a str),
-}
-
-/// How long each phase took, in milliseconds; -1: not reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    /// `%Th`: PROXY header, TLS.
-    pub handshake_ms: i64,
-    /// `%Ti`: before the first byte of a request. 0 in TCP.
-    pub idle_ms: i64,
-    /// `%TR`: the request's head. 0 in TCP.
-    pub request_ms: i64,
-    /// `%Tw`
-    pub queue_ms: i64,
-    /// `%Tc`
-    pub connect_ms: i64,
-    /// `%Tr`: HTTP only.
-    pub response_ms: i64,
-    /// `%Tt`: since accept. Never -1.
-    pub total_ms: i64,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Times { handshake_ms: 0, idle_ms: 0, request_ms: 0, queue_ms: -1, connect_ms: -1, response_ms: -1, total_ms: 0 }
-    }
-}
-
-/// All that a log line may tell of one session.
-#[derive(Clone, Debug, Default)]
-pub struct SessionFacts<'a> {
-    pub mode: ProxyMode,
-    pub client: Endpoint,
-    /// Where the client connected to.
-    pub frontend_address: Endpoint,
-    /// Where the connection to the server came from.
-    pub source_address: Endpoint,
-    pub server_address: Endpoint,
-    /// [`Listener::lid`](crate::config::model::Listener::lid): a unix client's "port".
-    pub listener_id: u32,
-    /// The date of accept, microseconds since the Unix epoch.
-    pub accept_wall_us: u64,
-    pub frontend_name: &'a str,
-    /// The frontend's name gets a `~` in `%ft`.
-    pub is_tls: bool,
-    pub backend_name: &'a str,
-    pub server: ServerName<'a>,
-    /// From server to client, and the other way.
-    pub bytes_read: u64,
-    pub bytes_uploaded: u64,
-    pub times: Times,
-    /// The two letters; `-` for none.
-    pub termination: [u8; 2],
-    /// The two cookie letters of `%tsc`; `--` in TCP.
-    pub termination_cookie: Option<[u8; 2]>,
-    /// Connections open when the line is written: process, frontend, backend, server.
-    pub active_connections: u32,
-    pub frontend_connections: u32,
-    pub backend_connections: u32,
-    pub server_connections: u32,
-    pub retries: u32,
-    pub redispatched: bool,
-    pub server_queue: u32,
-    pub backend_queue: u32,
-    /// Written before the end (`option logasap`): totals get a `+`.
-    pub as_soon_as_possible: bool,
-    pub pid: u32,
-    /// `%lc`: lines this frontend has logged before.
-    pub log_counter: u64,
-    /// `%rt`
-    pub request_counter: u64,
-    pub hostname: &'a str,
-    pub unique_id: Option<&'a str>,
-    pub http: Option<HttpFacts<'a>>,
-}
-
-/// What HTTP adds. `None` for a request that could not be parsed prints `<BADREQ>`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HttpFacts<'a> {
-    /// 0: none was sent.
-    pub status: u16,
-    pub request: Option<RequestFacts<'a>>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RequestFacts<'a> {
-    pub method: &'a [u8],
-    pub uri: &'a [u8],
-    /// `HTTP/1.1`
-    pub version: &'a [u8],
-}
-
-impl<'a> RequestFacts<'a> {
-    /// The URI up to its query.
-    fn path_with_host(&self) -> &'a [u8] {
-        let end = memchr::memchr(b'?', self.uri).unwrap_or(self.uri.len());
-        &self.uri[..end]
-    }
-
-    /// The path alone, also of an absolute URI (RFC 9112 section 3.2.2); `*` has none.
-    fn path(&self) -> &'a [u8] {
-        let path = self.path_with_host();
-        if path.starts_with(b"/") {
-            return path;
-        }
-        let Some(scheme_end) = memchr::memmem::find(path, b"://") else { return b"" };
-        let authority = &path[scheme_end + 3..];
-        match memchr::memchr(b'/', authority) {
-            Some(slash) => &authority[slash..],
-            None => b"/",
-        }
-    }
-
-    /// From `?` on.
-    fn query(&self) -> &'a [u8] {
-        let start = memchr::memchr(b'?', self.uri).unwrap_or(self.uri.len());
-        &self.uri[start..]
-    }
-}
-
-/// Appends the line of `facts` to `out`, without an end of line.
-pub fn render(format: &LogFormat, facts: &SessionFacts, out: &mut Vec<u8>) {
+/// Appends what `format` makes of `facts`, without an end of line. Samples are asked of `scope`; without one they
+/// have no value.
+pub fn render(format: &LogFormat, facts: &SessionFacts, scope: Option<&Scope>, out: &mut Vec<u8>) {
     if format.kind == LogFormatKind::Default {
         return render_default(facts, out);
     }
+    let is_line = format.purpose == LogFormatPurpose::LogLine;
     let mut ends_in_space = true;
     for item in &format.items {
         match item {
@@ -168,17 +31,20 @@ pub fn render(format: &LogFormat, facts: &SessionFacts, out: &mut Vec<u8>) {
                     ends_in_space = true;
                 }
             }
-            LogItem::Tag { tag, quote, hexadecimal, escape } => {
-                let mut writer =
-                    TagWriter { facts, quote: *quote, hexadecimal: *hexadecimal, escape: *escape, out: &mut *out };
-                writer.tag(*tag);
-                ends_in_space &= is_capture(*tag);
+            LogItem::Tag { tag, flags } => {
+                let before = out.len();
+                TagWriter { facts, flags: *flags, is_line, out: &mut *out }.tag(*tag);
+                ends_in_space &= is_capture(*tag) && out.len() == before;
+            }
+            LogItem::Expression { expression, flags } => {
+                render_expression(format.purpose, expression, *flags, scope, out);
+                ends_in_space = false;
             }
         }
     }
 }
 
-/// Prints nothing while nothing is captured, not even a second space; other tags always stand for something.
+/// Prints nothing while no capture is declared, not even a second space; other tags always stand for something.
 fn is_capture(tag: LogTag) -> bool {
     use LogTag::*;
     matches!(
@@ -187,19 +53,37 @@ fn is_capture(tag: LogTag) -> bool {
     )
 }
 
+fn render_expression(
+    purpose: LogFormatPurpose,
+    expression: &Expression,
+    flags: LogItemFlags,
+    scope: Option<&Scope>,
+    out: &mut Vec<u8>,
+) {
+    let mut show = |value: &[u8]| match purpose {
+        LogFormatPurpose::LogLine => line_text(value, CONTROL, flags, out),
+        // HAProxy quotes none of these.
+        LogFormatPurpose::Head => log_text::encode(value, log_text::HEAD, b'%', flags.escape, out),
+        LogFormatPurpose::Plain => log_text::plain(value, flags, out),
+    };
+    match scope.and_then(|scope| sample_text(expression, scope)) {
+        Some(value) => show(&value),
+        None => show(b""),
+    }
+}
+
+fn sample_text<'a>(_expression: &Expression, _scope: &'a Scope) -> Option<std::borrow::Cow<'a, [u8]>> {
+    None
+}
+
 /// Without a format, a line is written at accept.
 fn render_default(facts: &SessionFacts, out: &mut Vec<u8>) {
     let mode = if facts.mode == ProxyMode::Http { "HTTP" } else { "TCP" };
     let name = facts.frontend_name;
     let _ = match (facts.client, facts.frontend_address) {
-        (Endpoint::Ip(from), Endpoint::Ip(to)) => write!(
-            out,
-            "Connect from {}:{} to {}:{} ({name}/{mode})",
-            IpText(from.ip()),
-            from.port(),
-            IpText(to.ip()),
-            to.port()
-        ),
+        (Endpoint::Ip(from), Endpoint::Ip(to)) => {
+            write!(out, "Connect from {}:{} to {}:{} ({name}/{mode})", from.ip(), from.port(), to.ip(), to.port())
+        }
         (Endpoint::Unix, _) | (_, Endpoint::Unix) => {
             write!(out, "Connect to unix:{} ({name}/{mode})", facts.listener_id)
         }
@@ -209,9 +93,9 @@ fn render_default(facts: &SessionFacts, out: &mut Vec<u8>) {
 
 struct TagWriter<'a, 'f> {
     facts: &'a SessionFacts<'f>,
-    quote: bool,
-    hexadecimal: bool,
-    escape: bool,
+    flags: LogItemFlags,
+    /// A log line: nothing is `-`.
+    is_line: bool,
     out: &'a mut Vec<u8>,
 }
 
@@ -221,9 +105,9 @@ impl TagWriter<'_, '_> {
         let facts = self.facts;
         let times = &facts.times;
         match tag {
-            BytesRead => self.early_total(facts.bytes_read),
+            BytesRead => self.early_total(facts.bytes_read as i64),
             // HAProxy marks the uploaded bytes only in lines that have both.
-            BytesUploaded => self.number(facts.bytes_uploaded),
+            BytesUploaded => number(facts.bytes_uploaded, self.out),
             ClientIp => self.ip(facts.client),
             ClientPort => self.port(facts.client),
             FrontendIp => self.ip(facts.frontend_address),
@@ -237,34 +121,33 @@ impl TagWriter<'_, '_> {
             FrontendNameTransport => self.text(facts.frontend_name.as_bytes()),
             BackendName => self.text(facts.backend_name.as_bytes()),
             ServerName => self.text(match facts.server {
-                self::ServerName::None => b"<NOSRV>",
-                self::ServerName::Stats => b"<STATS>",
-                self::ServerName::Named(name) => name.as_bytes(),
+                super::log_session::ServerName::None => b"<NOSRV>",
+                super::log_session::ServerName::Stats => b"<STATS>",
+                super::log_session::ServerName::Named(name) => name.as_bytes(),
             }),
-            ActiveConnections => self.number(facts.active_connections),
-            FrontendConnections => self.number(facts.frontend_connections),
-            BackendConnections => self.number(facts.backend_connections),
-            ServerConnections => self.number(facts.server_connections),
+            ActiveConnections => number(facts.active_connections, self.out),
+            FrontendConnections => number(facts.frontend_connections, self.out),
+            BackendConnections => number(facts.backend_connections, self.out),
+            ServerConnections => number(facts.server_connections, self.out),
             Retries => {
                 if facts.redispatched {
                     self.out.push(b'+');
                 }
-                self.number(facts.retries)
+                number(facts.retries, self.out)
             }
-            ServerQueue => self.number(facts.server_queue),
-            BackendQueue => self.number(facts.backend_queue),
-            TimeHandshake => self.number(times.handshake_ms),
-            TimeIdle => self.number(times.idle_ms),
-            TimeRequest => self.number(times.request_ms),
-            TimeClientRequest => self.number(if times.request_ms < 0 {
-                -1
-            } else {
-                times.handshake_ms.max(0) + times.idle_ms.max(0) + times.request_ms
-            }),
-            TimeQueue => self.number(times.queue_ms),
-            TimeConnect => self.number(times.connect_ms),
-            TimeResponse => self.number(times.response_ms),
-            TimeDownload => self.number(self.download_ms()),
+            ServerQueue => number(facts.server_queue, self.out),
+            BackendQueue => number(facts.backend_queue, self.out),
+            TimeHandshake => number(times.handshake_ms, self.out),
+            TimeIdle => number(times.idle_ms, self.out),
+            TimeRequest => number(times.request_ms, self.out),
+            TimeClientRequest => {
+                let total = times.handshake_ms.max(0) + times.idle_ms.max(0) + times.request_ms;
+                number(if times.request_ms < 0 { -1 } else { total }, self.out)
+            }
+            TimeQueue => number(times.queue_ms, self.out),
+            TimeConnect => number(times.connect_ms, self.out),
+            TimeResponse => number(times.response_ms, self.out),
+            TimeDownload => number(self.download_ms(), self.out),
             TimeActive => {
                 let before = if times.idle_ms >= 0 { times.idle_ms + times.handshake_ms.max(0) } else { 0 };
                 self.early_total(times.total_ms - before)
@@ -277,14 +160,13 @@ impl TagWriter<'_, '_> {
             RequestDate => self.date_with_milliseconds(self.request_wall_us()),
             RequestDateGmt => self.date_utc(self.request_wall_us()),
             RequestDateLocal => self.date_local(self.request_wall_us()),
-            AcceptTimestamp if self.hexadecimal => self.print(format_args!("{:04X}", facts.accept_wall_us / 1_000_000)),
-            AcceptTimestamp => self.number(facts.accept_wall_us / 1_000_000),
+            AcceptTimestamp => self.counter(facts.accept_wall_us / 1_000_000),
             Milliseconds => {
                 let milliseconds = facts.accept_wall_us / 1000 % 1000;
-                if self.hexadecimal {
+                if self.flags.hexadecimal {
                     self.print(format_args!("{milliseconds:02X}"))
                 } else {
-                    self.print(format_args!("{milliseconds:03}"))
+                    padded(milliseconds, 3, self.out)
                 }
             }
             TerminationState => self.out.extend_from_slice(&facts.termination),
@@ -297,21 +179,22 @@ impl TagWriter<'_, '_> {
             Pid => self.counter(facts.pid.into()),
             Hostname => self.text(facts.hostname.as_bytes()),
             UniqueId => self.text(facts.unique_id.unwrap_or("").as_bytes()),
-            StatusCode => self.number(facts.http.map_or(0, |http| http.status)),
-            // Cookies and TLS are not read: nothing was captured.
-            CapturedRequestCookie | CapturedResponseCookie | SslCiphers | SslVersion => self.text(b""),
-            // Nor are headers, and a list of none is nothing at all.
-            CapturedRequestHeaders
-            | CapturedResponseHeaders
-            | CapturedRequestHeaderList
-            | CapturedResponseHeaderList => {}
-            RequestLine => self.request(|request| [request.method, request.uri, request.version].join(&b' ')),
-            HttpMethod => self.request(|request| request.method.to_vec()),
-            HttpUri => self.request(|request| request.uri.to_vec()),
-            HttpPath => self.request(|request| request.path_with_host().to_vec()),
-            HttpPathOnly => self.request(|request| request.path().to_vec()),
-            HttpQuery => self.request(|request| request.query().to_vec()),
-            HttpVersion => self.request(|request| request.version.to_vec()),
+            StatusCode => number(facts.http.map_or(0, |http| http.status), self.out),
+            CapturedRequestCookie => self.text(facts.http.and_then(|http| http.request_cookie).unwrap_or_default()),
+            CapturedResponseCookie => self.text(facts.http.and_then(|http| http.response_cookie).unwrap_or_default()),
+            // Connections are not encrypted.
+            SslCiphers | SslVersion => self.text(b""),
+            CapturedRequestHeaders => self.captures(facts.http.map(|http| http.request_captures)),
+            CapturedResponseHeaders => self.captures(facts.http.map(|http| http.response_captures)),
+            CapturedRequestHeaderList => self.capture_list(facts.http.map(|http| http.request_captures)),
+            CapturedResponseHeaderList => self.capture_list(facts.http.map(|http| http.response_captures)),
+            RequestLine => self.request(|request| [request.method, request.uri, request.version]),
+            HttpMethod => self.request(|request| [request.method, b"", b""]),
+            HttpUri => self.request(|request| [request.uri, b"", b""]),
+            HttpPath => self.request(|request| [request.path_with_host(), b"", b""]),
+            HttpPathOnly => self.request(|request| [request.path(), b"", b""]),
+            HttpQuery => self.request(|request| [request.query(), b"", b""]),
+            HttpVersion => self.request(|request| [request.version, b"", b""]),
         }
     }
 
@@ -339,104 +222,113 @@ impl TagWriter<'_, '_> {
         let _ = self.out.write_fmt(arguments);
     }
 
-    fn number(&mut self, number: impl std::fmt::Display) {
-        self.print(format_args!("{number}"));
-    }
-
     /// A total that is not final gets a sign.
-    fn early_total(&mut self, number: impl std::fmt::Display) {
+    fn early_total(&mut self, total: i64) {
         if self.facts.as_soon_as_possible {
             self.out.push(b'+');
         }
-        self.number(number);
+        number(total, self.out);
     }
 
-    fn counter(&mut self, number: u64) {
-        if self.hexadecimal { self.print(format_args!("{number:04X}")) } else { self.number(number) }
+    fn counter(&mut self, count: u64) {
+        if self.flags.hexadecimal { self.print(format_args!("{count:04X}")) } else { number(count, self.out) }
     }
 
     fn ip(&mut self, endpoint: Endpoint) {
-        match endpoint {
-            Endpoint::Ip(address) if self.hexadecimal => match address.ip() {
-                IpAddr::V4(ip) => self.text(format!("{:08X}", ip.to_bits()).as_bytes()),
-                IpAddr::V6(ip) => self.text(format!("{:032X}", ip.to_bits()).as_bytes()),
-            },
-            Endpoint::Ip(address) => self.text(IpText(address.ip()).to_string().as_bytes()),
-            Endpoint::Unix => self.text(b"unix"),
-            Endpoint::None => self.text(b""),
+        let Endpoint::Ip(address) = endpoint else {
+            return self.text(if endpoint == Endpoint::Unix { b"unix" } else { b"" });
+        };
+        if self.flags.quote {
+            self.out.push(b'"');
+        }
+        match address.ip() {
+            IpAddr::V4(ip) if self.flags.hexadecimal => self.print(format_args!("{:08X}", ip.to_bits())),
+            IpAddr::V6(ip) if self.flags.hexadecimal => self.print(format_args!("{:032X}", ip.to_bits())),
+            IpAddr::V4(ip) => log_text::ipv4(ip, self.out),
+            IpAddr::V6(ip) => self.print(format_args!("{ip}")),
+        }
+        if self.flags.quote {
+            self.out.push(b'"');
         }
     }
 
     fn port(&mut self, endpoint: Endpoint) {
         match endpoint {
-            Endpoint::Ip(address) if self.hexadecimal => self.print(format_args!("{:04X}", address.port())),
-            Endpoint::Ip(address) => self.number(address.port()),
-            Endpoint::Unix => self.number(self.facts.listener_id),
+            Endpoint::Ip(address) => self.counter(address.port().into()),
+            Endpoint::Unix => number(self.facts.listener_id, self.out),
             Endpoint::None => self.text(b""),
         }
     }
 
     fn date_with_milliseconds(&mut self, wall_us: u64) {
-        log_date::local(wall_us, |second| {
-            self.print(format_args!("{}.{:03}", second.slashed, wall_us / 1000 % 1000));
-        })
+        log_date::local(wall_us, |second| self.out.extend_from_slice(second.slashed.as_bytes()));
+        self.out.push(b'.');
+        padded(wall_us / 1000 % 1000, 3, self.out);
     }
 
     fn date_local(&mut self, wall_us: u64) {
-        log_date::local(wall_us, |second| self.print(format_args!("{} {}", second.slashed, second.offset)))
+        log_date::local(wall_us, |second| {
+            self.out.extend_from_slice(second.slashed.as_bytes());
+            self.out.push(b' ');
+            self.out.extend_from_slice(second.offset.as_bytes());
+        })
     }
 
     fn date_utc(&mut self, wall_us: u64) {
-        log_date::utc(wall_us, |second| self.print(format_args!("{} +0000", second.slashed)))
+        log_date::utc(wall_us, |second| self.out.extend_from_slice(second.slashed.as_bytes()));
+        self.out.extend_from_slice(b" +0000");
     }
 
-    /// A string; nothing is `-`, or `""` with +Q. What is ours (names, addresses) is printed as it is, but for bytes
-    /// that would break the line.
+    /// What is ours (names, addresses), and cookies: printed as it is, but for bytes that would break the line.
     fn text(&mut self, text: &[u8]) {
-        if self.quote {
-            self.out.push(b'"');
-        } else if text.is_empty() {
-            self.out.push(b'-');
-        }
-        for &byte in text {
-            match byte {
-                b'"' | b'\\' | b']' if self.escape => self.out.extend_from_slice(&[b'\\', byte]),
-                0..=31 | 127 => self.print(format_args!("#{byte:02X}")),
-                _ => self.out.push(byte),
-            }
-        }
-        if self.quote {
-            self.out.push(b'"');
+        if self.is_line || self.flags.quote || !text.is_empty() {
+            line_text(text, CONTROL, self.flags, self.out);
         }
     }
 
-    /// A client's string: bytes outside 32..126, `"` and `#` as `#XX` (section 8.6).
-    fn request(&mut self, part: impl FnOnce(&RequestFacts) -> Vec<u8>) {
-        let text = match self.facts.http.and_then(|http| http.request) {
-            Some(request) => part(&request),
-            None => b"<BADREQ>".to_vec(),
-        };
-        if self.quote {
-            self.out.push(b'"');
-        }
-        for byte in text {
-            match byte {
-                b'"' | b'\\' | b']' if self.escape => self.out.extend_from_slice(&[b'\\', byte]),
-                b'"' | b'#' | 0..=31 | 127.. => self.print(format_args!("#{byte:02X}")),
-                _ => self.out.push(byte),
+    /// `{a||c}`
+    fn captures(&mut self, captures: Option<Captures>) {
+        let Some(captures) = captures.filter(|captures| captures.slots > 0) else { return };
+        self.out.extend_from_slice(if self.flags.quote { b"\"{" } else { b"{" });
+        for slot in 0..captures.slots {
+            if slot > 0 {
+                self.out.push(b'|');
             }
+            let value = captures.get(slot).unwrap_or_default();
+            log_text::encode(value, CAPTURED, b'#', self.flags.escape, self.out);
         }
-        if self.quote {
-            self.out.push(b'"');
+        self.out.extend_from_slice(if self.flags.quote { b"}\"" } else { b"}" });
+    }
+
+    /// `a - c`, with quotes `"a" "" "c"`
+    fn capture_list(&mut self, captures: Option<Captures>) {
+        let Some(captures) = captures else { return };
+        for slot in 0..captures.slots {
+            if slot > 0 {
+                self.out.push(b' ');
+            }
+            line_text(captures.get(slot).unwrap_or_default(), CAPTURED, self.flags, self.out);
         }
     }
-}
 
-/// An address as inet_ntop(3) prints it.
-struct IpText(IpAddr);
-
-impl std::fmt::Display for IpText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+    /// Parts of the client's request line, blanks between those that are not empty.
+    fn request<'s>(&'s mut self, parts: impl FnOnce(&RequestFacts<'s>) -> [&'s [u8]; 3]) {
+        if self.flags.quote {
+            self.out.push(b'"');
+        }
+        match self.facts.http.filter(|http| !http.request.method.is_empty()) {
+            None => self.out.extend_from_slice(b"<BADREQ>"),
+            Some(http) => {
+                for (index, part) in parts(&http.request).into_iter().enumerate().filter(|(_, part)| !part.is_empty()) {
+                    if index > 0 {
+                        self.out.push(b' ');
+                    }
+                    log_text::encode(part, URI, b'#', self.flags.escape, self.out);
+                }
+            }
+        }
+        if self.flags.quote {
+            self.out.push(b'"');
+        }
     }
 }

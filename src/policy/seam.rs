@@ -1,9 +1,8 @@
 //! The few questions that rules ask of conditions, expressions and log formats.
 
 use super::exchange::Scope;
-use crate::config::model::{Condition, Expression, LogFormat};
+use crate::config::model::{Condition, Expression};
 use std::net::IpAddr;
-pub fn render(_: &LogFormat, _: &Scope, _: &mut Vec<u8>) {}
 pub fn address(_: &Expression, _: &Scope) -> Option<IpAddr> {
     None
 }

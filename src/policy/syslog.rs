@@ -12,6 +12,8 @@ pub struct Origin<'a> {
     /// `log-send-hostname`, resolved to a name; `None`: off.
     pub hostname: Option<&'a str>,
     pub pid: u32,
+    /// RFC 5424 section 6.3; empty: none. The other formats have no place for it.
+    pub structured: &'a [u8],
 }
 
 /// The level that `target` shows for a message of `level`, or `None` when it is too unimportant for it: less severe
@@ -26,13 +28,13 @@ pub fn filter(target: &LogTarget, level: u8) -> Option<u8> {
 pub fn frame(target: &LogTarget, origin: &Origin, level: u8, message: &[u8], wall_us: u64, out: &mut Vec<u8>) {
     let start = out.len();
     let priority = u32::from(target.facility) * 8 + u32::from(level);
-    let Origin { tag, hostname, pid } = *origin;
+    let Origin { tag, hostname, pid, structured } = *origin;
     let mut header = String::with_capacity(96);
     let _ = match target.format {
         SyslogFormat::Rfc5424 => {
             let _ = write!(header, "<{priority}>1 ");
             log_date::local(wall_us, |second| second.write_iso(wall_us, &mut header));
-            write!(header, " {} {tag} {pid} - - ", hostname.unwrap_or("-"))
+            write!(header, " {} {tag} {pid} - ", hostname.unwrap_or("-"))
         }
         SyslogFormat::Rfc3164 | SyslogFormat::Local | SyslogFormat::Unspecified => {
             let hostname = match target.format {
@@ -61,10 +63,25 @@ pub fn frame(target: &LogTarget, origin: &Origin, level: u8, message: &[u8], wal
         SyslogFormat::Raw => Ok(()),
     };
     out.extend_from_slice(header.as_bytes());
+    if target.format == SyslogFormat::Rfc5424 {
+        one_line(if structured.is_empty() { b"-" } else { structured }, out);
+        out.push(b' ');
+    }
     let message = message.strip_suffix(b"\n").unwrap_or(message);
-    out.extend(message.iter().map(|&byte| if matches!(byte, b'\n' | b'\r' | 0) { b' ' } else { byte }));
+    one_line(message, out);
     out.truncate(start.saturating_add(target.length_bytes as usize));
     out.push(b'\n');
+}
+
+/// Ends of line and NULs become spaces.
+fn one_line(text: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(text);
+    for byte in &mut out[start..] {
+        if matches!(*byte, b'\n' | b'\r' | 0) {
+            *byte = b' ';
+        }
+    }
 }
 
 #[cfg(test)]
@@ -76,11 +93,11 @@ mod tests {
 
     fn target(format: SyslogFormat) -> LogTarget {
         let address = LogAddress::Descriptor(1);
-        LogTarget { address, format, facility: 17, max_level: 7, min_level: 0, length_bytes: 1024 }
+        LogTarget { address, format, facility: 17, max_level: 7, min_level: 0, length_bytes: 1024, sample: None }
     }
 
     fn line(target: &LogTarget, hostname: Option<&str>) -> String {
-        let origin = Origin { tag: "hop", hostname, pid: 641 };
+        let origin = Origin { tag: "hop", hostname, pid: 641, structured: b"" };
         let mut out = Vec::new();
         frame(target, &origin, 6, b"text\n", WALL_US, &mut out);
         String::from_utf8(out).unwrap()
@@ -112,7 +129,7 @@ mod tests {
         short.length_bytes = 8;
         assert_eq!(line(&short, None), "<142>tex\n");
         let mut out = Vec::new();
-        let origin = Origin { tag: "", hostname: None, pid: 1 };
+        let origin = Origin { tag: "", hostname: None, pid: 1, structured: b"" };
         frame(&target(SyslogFormat::Raw), &origin, 6, b"a\nb\0c\r", 0, &mut out);
         assert_eq!(out, b"a b c \n");
     }

@@ -3,7 +3,7 @@
 use super::surroundings::Surroundings;
 use super::tcp::{ClientAddress, NO_SOCKET, TcpSession};
 use super::termination::{Cause, Termination};
-use crate::config::model::{Config, LogFormat, LogFormatKind, LogItem, LogTag, ServerAddress};
+use crate::config::model::{Config, LogFormatKind, ServerAddress};
 use crate::io::{Driver, SocketAddress};
 use crate::policy::log_format::{Endpoint, ServerName, SessionFacts, Times};
 use crate::shared::Shared;
@@ -47,11 +47,6 @@ impl TcpSession {
             server.bytes_out.add(bytes_out);
         }
     }
-}
-
-/// The tags that cost a system call each: asked for only where the format has them.
-fn wants(format: &LogFormat, tags: &[LogTag]) -> bool {
-    format.items.iter().any(|item| matches!(item, LogItem::Tag { tag, .. } if tags.contains(tag)))
 }
 
 fn endpoint(address: std::io::Result<SocketAddress>) -> Endpoint {
@@ -99,16 +94,12 @@ impl TcpSession {
         SessionFacts {
             mode: frontend.mode,
             client: self.accepted.address.endpoint(),
-            frontend_address: if format.kind == LogFormatKind::Default
-                || wants(format, &[LogTag::FrontendIp, LogTag::FrontendPort])
-            {
+            frontend_address: if format.kind == LogFormatKind::Default || format.needs.frontend_address {
                 endpoint(driver.local_address(self.accepted.client))
             } else {
                 Endpoint::None
             },
-            source_address: if self.server != NO_SOCKET
-                && wants(format, &[LogTag::BackendSourceIp, LogTag::BackendSourcePort])
-            {
+            source_address: if self.server != NO_SOCKET && format.needs.source_address {
                 endpoint(driver.local_address(self.server))
             } else {
                 Endpoint::None

@@ -28,6 +28,9 @@ const REOPEN_AFTER_US: u64 = 1_000_000;
 pub struct LogSink {
     shared: Arc<Shared>,
     hostname: Option<String>,
+    pid: u32,
+    /// How many lines each target that takes a sample has been offered; equal targets share their count.
+    samples: Vec<(LogTarget, u32)>,
     outlets: Vec<Outlet>,
     /// The date of the last line, for the pause between attempts to open a socket.
     wall_us: u64,
@@ -70,7 +73,8 @@ impl LogSink {
             "" => process::host_name(),
             name => name.to_string(),
         });
-        let mut sink = LogSink { shared: shared.clone(), hostname, outlets: Vec::new(), wall_us: 0 };
+        let mut sink =
+            LogSink { shared: shared.clone(), hostname, pid: 0, samples: Vec::new(), outlets: Vec::new(), wall_us: 0 };
         let proxies = config.proxies.iter().map(|proxy| &proxy.log);
         for target in std::iter::once(&config.global.log).chain(proxies).flat_map(|log| &log.targets) {
             sink.outlet(&target.address);
@@ -81,12 +85,32 @@ impl LogSink {
     /// Queues `message` for each of `targets` whose level lets it through. `tag` is the proxy's or the global log-tag,
     /// `level` 0 (emerg) to 7 (debug), `wall_us` the date.
     pub fn send(&mut self, targets: &[LogTarget], tag: &str, level: u8, message: &[u8], wall_us: u64) {
+        self.send_structured(targets, tag, level, b"", message, wall_us);
+    }
+
+    /// The same with structured data (`log-format-sd`), which targets of format rfc5424 get before the message.
+    pub fn send_structured(
+        &mut self,
+        targets: &[LogTarget],
+        tag: &str,
+        level: u8,
+        structured: &[u8],
+        message: &[u8],
+        wall_us: u64,
+    ) {
         self.wall_us = wall_us;
+        if self.pid == 0 {
+            // Not when it is made: the process may go to the background after that.
+            self.pid = std::process::id();
+        }
         for target in targets {
             let Some(level) = syslog::filter(target, level) else { continue };
+            if !self.is_sampled(target) {
+                continue;
+            }
             let index = self.outlet(&target.address);
             let outlet = &mut self.outlets[index];
-            let origin = Origin { tag, hostname: self.hostname.as_deref(), pid: std::process::id() };
+            let origin = Origin { tag, hostname: self.hostname.as_deref(), pid: self.pid, structured };
             let mut line = outlet.spare.pop().unwrap_or_default();
             syslog::frame(target, &origin, level, message, wall_us, &mut line);
             outlet.pending.push(line);
@@ -95,6 +119,19 @@ impl LogSink {
                 self.count_dropped(dropped);
             }
         }
+    }
+
+    /// Counts a line for `target` and says whether it is one of those that it takes (`sample`).
+    fn is_sampled(&mut self, target: &LogTarget) -> bool {
+        let Some(sample) = &target.sample else { return true };
+        let index = self.samples.iter().position(|(known, _)| known == target).unwrap_or_else(|| {
+            self.samples.push((target.clone(), 0));
+            self.samples.len() - 1
+        });
+        let (_, count) = &mut self.samples[index];
+        let place = *count + 1;
+        *count = if place >= sample.size { 0 } else { place };
+        sample.ranges.iter().any(|(low, high)| (*low..=*high).contains(&place))
     }
 
     /// Sends what was queued. Call it once per loop turn.

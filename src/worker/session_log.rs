@@ -73,7 +73,7 @@ fn write_facts<D: Driver>(core: &mut Core<D>, session: &TcpSession, level: u8) {
     facts.log_counter = shared.proxy(session.frontend()).log_lines.fetch_add(1, Ordering::Relaxed);
     (facts.pid, facts.hostname) = (core.pid, &core.hostname);
     let mut line = Vec::with_capacity(256);
-    log_format::render(&proxy.log_format, &facts, &mut line);
+    log_format::render(&proxy.log_format, &facts, None, &mut line);
     let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
     core.log.send(&proxy.log.targets, tag, level, &line, now.wall_us);
 }
@@ -87,7 +87,8 @@ pub(super) fn write_http<D: Driver>(core: &mut Core<D>) {
     for line in std::mem::take(&mut core.http.lines) {
         let proxy = shared.config.proxy(line.frontend);
         let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
-        core.log.send(&proxy.log.targets, tag, line.level, &line.text, wall_us);
+        let (structured, text) = line.text.split_at(line.structured_bytes.min(line.text.len()));
+        core.log.send_structured(&proxy.log.targets, tag, line.level, structured, text, wall_us);
     }
 }
 
@@ -130,11 +131,11 @@ pub(super) fn write_local<D: Driver>(core: &mut Core<D>, session: &mut LocalSess
             log_counter: state.log_lines.fetch_add(1, Ordering::Relaxed),
             pid: core.pid,
             hostname: &core.hostname,
-            http: Some(HttpFacts { status: record.status, request: (!record.method.is_empty()).then_some(request) }),
+            http: Some(HttpFacts { status: record.status.into(), request, ..HttpFacts::default() }),
             ..SessionFacts::default()
         };
         let mut line = Vec::with_capacity(256);
-        log_format::render(&proxy.log_format, &facts, &mut line);
+        log_format::render(&proxy.log_format, &facts, None, &mut line);
         let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
         core.log.send(&proxy.log.targets, tag, LEVEL_INFO, &line, now.wall_us);
     }

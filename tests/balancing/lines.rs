@@ -2,7 +2,7 @@
 //! ours must make the same bytes of the facts.
 
 use crate::haproxy::{self, Running};
-use ringway::config::log_format::{self, HTTPLOG, HTTPLOG_CLF, TCPLOG};
+use ringway::config::log_format::{self, FormatPlace, HTTPLOG, HTTPLOG_CLF, TCPLOG};
 use ringway::config::model::ProxyMode;
 use ringway::policy::log_format::{Endpoint, HttpFacts, RequestFacts, ServerName, SessionFacts, Times, render};
 use std::collections::BTreeMap;
@@ -87,11 +87,14 @@ fn ours(text: &str, mode: ProxyMode, line: &str, log_counter: u64) -> String {
         request_counter: u64::from(count("rt")),
         hostname: &hostname,
         unique_id: None,
-        http: (mode == ProxyMode::Http)
-            .then_some(HttpFacts { status: count("ST") as u16, request: is_request.then_some(request) }),
+        http: (mode == ProxyMode::Http).then_some(HttpFacts {
+            status: number("ST") as i32,
+            request: if is_request { request } else { RequestFacts::default() },
+            ..HttpFacts::default()
+        }),
     };
     let mut out = Vec::new();
-    render(&log_format::compile(text, mode).unwrap(), &session, &mut out);
+    render(&log_format::compile(text, FormatPlace::Log(mode)).unwrap(), &session, None, &mut out);
     String::from_utf8(out).unwrap()
 }
 

@@ -20,7 +20,7 @@ pub fn config(bytes: &[u8]) {
 pub fn log_format(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for mode in [ProxyMode::Tcp, ProxyMode::Http] {
-        let _ = ringway::config::log_format::compile(&text, mode);
+        let _ = ringway::config::log_format::compile(&text, ringway::config::log_format::FormatPlace::Log(mode));
     }
 }
 

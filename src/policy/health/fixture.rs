@@ -16,6 +16,8 @@ pub(crate) fn proxy(name: &str, listen: bool) -> Proxy {
         log: LogSettings::default(),
         log_tag: None,
         log_format: LogFormat::default(),
+        error_log_format: None,
+        structured_log_format: None,
         options: ProxyOptions::default(),
         splice: SpliceSettings::default(),
         http: HttpSettings::default(),

@@ -2,7 +2,7 @@
 
 use crate::config::model::TextFormat;
 use crate::policy::exchange::Scope;
-use crate::policy::seam;
+use crate::policy::log_facts;
 use regex::bytes::Captures;
 use std::cell::Cell;
 
@@ -68,7 +68,7 @@ pub fn render<'a>(text: &'a TextFormat, scope: &Scope) -> Rendered<'a> {
         TextFormat::Constant(text) => Rendered::Constant(text),
         TextFormat::Format(format) => {
             let mut made = Scratch::take();
-            seam::render(format, scope, &mut made);
+            log_facts::render(format, scope, &mut made);
             Rendered::Made(made)
         }
     }

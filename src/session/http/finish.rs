@@ -1,12 +1,12 @@
 //! The end of an exchange: counters, log line, the connections' next use; and the end of the session.
 
-use super::pending::log_facts::{self, LogDecision};
 use super::request::milliseconds;
 use super::work::Work;
 use super::{HttpSession, Stage};
 use crate::config::model::HttpReuse;
 use crate::io::{Driver, SocketOption};
 use crate::policy::exchange::Stage as Asking;
+use crate::policy::log_facts::{self, LogDecision};
 use crate::session::http::state::LogLine;
 use crate::session::surroundings::Surroundings;
 use crate::session::tcp::Step;
@@ -181,8 +181,8 @@ impl HttpSession {
         let decision =
             self.ask_at(around, work, frontend, Asking::Log, |scope| log_facts::http_line(scope, early, &mut text));
         work.is_logged = true;
-        if let LogDecision::Write { level } = decision {
-            around.http.lines.push(LogLine { frontend, level, text });
+        if let LogDecision::Write { level, structured_bytes } = decision {
+            around.http.lines.push(LogLine { frontend, level, text, structured_bytes });
         }
     }
 

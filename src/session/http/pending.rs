@@ -54,15 +54,3 @@ pub mod compression {
         pub fn finish(&mut self, _: &mut Vec<u8>) {}
     }
 }
-
-pub mod log_facts {
-    use crate::policy::exchange::Scope;
-    #[allow(dead_code)]
-    pub enum LogDecision {
-        Skip,
-        Write { level: u8 },
-    }
-    pub fn http_line(_: &mut Scope, _: bool, _: &mut Vec<u8>) -> LogDecision {
-        LogDecision::Skip
-    }
-}

@@ -8,7 +8,9 @@ use crate::config::model::ProxyId;
 pub struct LogLine {
     pub frontend: ProxyId,
     pub level: u8,
+    /// The line; its first `structured_bytes` are for targets with structured data alone.
     pub text: Vec<u8>,
+    pub structured_bytes: usize,
 }
 
 /// Works kept for the next exchange: more than a burst needs would only hold memory.
