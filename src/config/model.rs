@@ -10,6 +10,7 @@ pub use super::model_acl::*;
 pub use super::model_check::*;
 pub use super::model_converter::*;
 pub use super::model_cookie::*;
+pub use super::model_forwarding::*;
 pub use super::model_http::*;
 pub use super::model_log::*;
 pub use super::model_patterns::*;
@@ -218,6 +219,7 @@ pub struct Proxy {
     pub options: ProxyOptions,
     pub splice: SpliceSettings,
     pub http: HttpSettings,
+    pub forwarding: Forwarding,
     pub rules: HttpRules,
     pub timeouts: Timeouts,
     pub client_keepalive: KeepaliveSettings,

@@ -190,6 +190,7 @@ fn resolve_proxy(
         options: options_of(settings),
         splice: splice_of(settings),
         http: settings.http.clone(),
+        forwarding: settings.forwarding.clone(),
         rules: HttpRules::default(),
         timeouts: settings.timeouts,
         client_keepalive: keepalive(settings, settings.client_keepalive, "clitcpka"),

@@ -167,6 +167,7 @@ pub struct ProxySettings {
     pub retries: Option<u32>,
     pub source: Option<SourceAddress>,
     pub http: HttpSettings,
+    pub forwarding: Forwarding,
     pub cookie: Option<CookieSettings>,
     pub dynamic_cookie_key: Option<String>,
     pub persist_on_down_server: bool,

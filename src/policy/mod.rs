@@ -3,11 +3,13 @@
 pub mod assign;
 pub mod balance;
 pub mod balance_key;
+pub mod captures;
 pub mod condition;
 pub mod cookie;
 mod cookie_date;
 mod cookie_text;
 pub mod exchange;
+pub mod forwarding;
 pub mod health;
 pub mod http_rules;
 pub mod log_date;

@@ -41,6 +41,9 @@ pub(super) const ROWS: &[Row] = &[
     switch(BACK, "option http-pretend-keepalive"),
     switch(PROXY, "option http-server-close"),
     switch(FRONT, "option http-use-proxy-header"),
+    switch(BACK, "option forwarded [<options>]"),
+    supported(PROXY, "option forwardfor [except <network>] [header <name>] [if-none]"),
+    supported(PROXY, "option originalto [except <network>] [header <name>]"),
     switch(BACK, "option persist"),
     switch(BACK, "option prefer-last-server"),
     // Spellings of HAProxy 1.8 and before
@@ -60,8 +63,6 @@ pub(super) const ROWS: &[Row] = &[
     // HTTP
     row(BACK, "option checkcache", HTTP).or_no(),
     row(FRONT, "option disable-h2-upgrade", HTTP).or_no(),
-    row(PROXY, "option forwarded [<options>]", HTTP).or_no(),
-    row(PROXY, "option forwardfor [except <network>] [header <name>] [if-none]", HTTP),
     row(BACK, "option http-drop-request-trailers", HTTP).or_no(),
     row(FRONT, "option http-drop-response-trailers", HTTP).or_no(),
     row(PROXY, "option http-restrict-req-hdr-names <mode>", HTTP),
@@ -76,7 +77,6 @@ pub(super) const ROWS: &[Row] = &[
     row(PROXY, "option http_proxy", HTTP).or_no(),
     row(FRONT, "option httpslog", TLS),
     row(FRONT, "option idle-close-on-response", HTTP).or_no(),
-    row(PROXY, "option originalto [except <network>] [header <name>]", HTTP),
     row(
         BACK,
         "option transparent",

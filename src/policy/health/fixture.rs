@@ -21,6 +21,7 @@ pub(crate) fn proxy(name: &str, listen: bool) -> Proxy {
         options: ProxyOptions::default(),
         splice: SpliceSettings::default(),
         http: HttpSettings::default(),
+        forwarding: Default::default(),
         rules: HttpRules::default(),
         timeouts: Timeouts { connect: Some(Duration::from_millis(500)), ..Default::default() },
         client_keepalive: KeepaliveSettings::default(),

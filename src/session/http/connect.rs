@@ -28,7 +28,7 @@ impl HttpSession {
         work: &mut Work,
         backend: ProxyId,
     ) -> Step {
-        self.ask(around, work, backend, super::pending::forwarding::apply);
+        self.ask(around, work, backend, crate::policy::forwarding::apply);
         let by_rule = self.ask(around, work, backend, |scope| super::pending::switching::choose_server(scope));
         let selection = Selection { server: by_rule, ..Selection::default() };
         let persistent = self.ask(around, work, backend, |scope| cookie::read_request(scope, selection));
@@ -429,7 +429,7 @@ impl HttpSession {
         let Some(backend) = work.exchange.backend else {
             return self.no_server(around, work, self.accepted.frontend);
         };
-        self.ask(around, work, backend, super::pending::forwarding::apply_for_server);
+        self.ask(around, work, backend, crate::policy::forwarding::apply_for_server);
         let config = around.config().clone();
         let (frontend, proxy) = (config.proxy(self.accepted.frontend), config.proxy(backend));
         let closes = HttpSettings::closes_server(&frontend.http, &proxy.http);

@@ -31,18 +31,6 @@ pub mod switching {
     }
 }
 
-pub mod forwarding {
-    use crate::policy::exchange::Scope;
-    pub fn apply(_: &mut Scope) {}
-    pub fn apply_for_server(_: &mut Scope) {}
-}
-
-pub mod captures {
-    use crate::policy::exchange::Scope;
-    pub fn request(_: &mut Scope) {}
-    pub fn response(_: &mut Scope) {}
-}
-
 pub mod compression {
     use crate::policy::exchange::Scope;
     pub struct Compressor;

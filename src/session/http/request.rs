@@ -145,7 +145,7 @@ impl HttpSession {
             work.is_unlogged = !reply.is_logged;
             return self.answer(around, work, reply);
         }
-        self.ask(around, work, frontend, super::pending::captures::request);
+        self.ask(around, work, frontend, crate::policy::captures::request);
         self.run_rules(around, work, Resume::Frontend(0))
     }
 

@@ -147,7 +147,7 @@ impl HttpSession {
         backend: ProxyId,
     ) -> Option<Step> {
         let frontend = self.accepted.frontend;
-        self.ask_at(around, work, backend, Asking::Response, super::pending::captures::response);
+        self.ask_at(around, work, backend, Asking::Response, crate::policy::captures::response);
         let proxies = [Some(backend), (frontend != backend).then_some(frontend)];
         for proxy in proxies.into_iter().flatten() {
             let mut from = 0;
