@@ -2,6 +2,8 @@
 //!
 //! A failure names its seed; `RINGWAY_SEED=<seed> cargo test --test simulation` runs that one again.
 
+mod http;
+mod http_world;
 mod world;
 
 use ringway::io::sim::Faults;

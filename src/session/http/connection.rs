@@ -61,6 +61,8 @@ pub struct Connection {
     class: BufferClass,
     full_run: u8,
     end_of_stream: bool,
+    /// The stream did not end, it broke.
+    has_failed: bool,
     input: Segments,
     output: Segments,
     /// When bytes last moved, monotonic microseconds.
@@ -79,6 +81,7 @@ impl Connection {
             class: BufferClass::Small,
             full_run: 0,
             end_of_stream: false,
+            has_failed: false,
             input: Segments::default(),
             output: Segments::default(),
             active_us: now_us,
@@ -101,6 +104,10 @@ impl Connection {
 
     pub fn end_of_stream(&self) -> bool {
         self.end_of_stream
+    }
+    /// What was received is not all that the peer sent: it ended with a reset.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
     }
     /// A splice found the end.
     pub fn set_end_of_stream(&mut self) {
@@ -185,7 +192,7 @@ impl Connection {
             }
             error if -error == libc::ECANCELED => Received::Paused,
             error => {
-                self.end_of_stream = true;
+                (self.end_of_stream, self.has_failed) = (true, true);
                 Received::Failed(-error)
             }
         }

@@ -143,6 +143,10 @@ impl HttpSession {
         self.count_abort(around, work, false);
         self.count_response_error(around, work);
         work.termination = Some(Termination::new(Cause::Server, Phase::Data));
+        if work.response_body.ends_with_stream() {
+            // A clean end would say that this was all.
+            let _ = around.driver.set_option(self.client.socket, &crate::io::SocketOption::LingerZero);
+        }
         self.end_without_answer(around, work)
     }
 

@@ -110,6 +110,10 @@ impl Transfer {
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
+    /// The reader learns from the end of the stream alone that this was all.
+    pub fn ends_with_stream(&self) -> bool {
+        matches!(self.framing, Framing::UntilClose) && self.encoding == Encoding::Plain
+    }
     /// Bytes were taken from the source.
     pub fn has_begun(&self) -> bool {
         self.bytes > 0
@@ -158,7 +162,7 @@ impl Transfer {
             }
         }
         if source.end_of_stream() && !source.has_input() {
-            return self.stream_ended(driver, target);
+            return self.stream_ended(driver, source, target);
         }
         if self.wants_splice(source) {
             self.mode = Mode::Turning;
@@ -372,8 +376,8 @@ impl Transfer {
         }
     }
 
-    fn stream_ended<D: Driver>(&mut self, driver: &mut D, target: &mut Connection) -> Progress {
-        if !matches!(self.framing, Framing::UntilClose) {
+    fn stream_ended<D: Driver>(&mut self, driver: &mut D, source: &Connection, target: &mut Connection) -> Progress {
+        if !matches!(self.framing, Framing::UntilClose) || source.has_failed() {
             return Progress::Broken;
         }
         self.write_to(driver, Some(target), &[], true);
@@ -416,7 +420,7 @@ impl Transfer {
             return Progress::Running;
         }
         if source.end_of_stream() {
-            return self.stream_ended(driver, target);
+            return self.stream_ended(driver, source, target);
         }
         match driver.take_pipe() {
             Some(pipe) => {
