@@ -197,10 +197,8 @@ pub enum ProcessFetch {
 pub enum ConnectionFetch {
     Source,
     SourcePort,
-    SourceIsLocal,
     Destination,
     DestinationPort,
-    DestinationIsLocal,
     /// `dst_conn`: connections of the listener.
     ListenerConnections,
     ListenerId,

@@ -14,7 +14,7 @@ pub fn load_time_zone() {
     local_zone();
 }
 
-fn local_zone() -> &'static TimeZone {
+pub(crate) fn local_zone() -> &'static TimeZone {
     LOCAL.get_or_init(|| TimeZone::try_system().unwrap_or(TimeZone::UTC))
 }
 

@@ -3,11 +3,11 @@
 use super::exchange::Scope;
 use crate::config::model::{Condition, Expression};
 use std::net::IpAddr;
-pub fn address(_: &Expression, _: &Scope) -> Option<IpAddr> {
-    None
+pub fn address(expression: &Expression, scope: &Scope) -> Option<IpAddr> {
+    super::sample::fetch_address(expression, scope)
 }
-pub fn integer(_: &Expression, _: &Scope) -> Option<i64> {
-    None
+pub fn integer(expression: &Expression, scope: &Scope) -> Option<i64> {
+    super::sample::fetch_integer(expression, scope)
 }
 pub fn holds(_: &Condition, _: &Scope) -> bool {
     false

@@ -138,7 +138,6 @@ const CONNECTIONS: &[FetchRow] = &[
     row("bc_src_port", &[], 0, Type::Integer, ANSWERED, |_| connection(ConnectionFetch::ServerSourcePort)),
     row("dst", &[], 0, Type::Address, CLIENT, |_| connection(ConnectionFetch::Destination)),
     row("dst_conn", &[], 0, Type::Integer, FRONT, |_| connection(ConnectionFetch::ListenerConnections)),
-    row("dst_is_local", &[], 0, Type::Bool, CLIENT, |_| connection(ConnectionFetch::DestinationIsLocal)),
     row("dst_port", &[], 0, Type::Integer, CLIENT, |_| connection(ConnectionFetch::DestinationPort)),
     row("fc_http_major", &[], 0, Type::Integer, CLIENT, |_| connection(ConnectionFetch::FrontendHttpMajor)),
     row("fc_rtt", &[T], 0, Type::Integer, CLIENT, |a| round_trip(a, false, false)),
@@ -146,7 +145,6 @@ const CONNECTIONS: &[FetchRow] = &[
     row("so_id", &[], 0, Type::Integer, FRONT, |_| connection(ConnectionFetch::ListenerId)),
     row("so_name", &[], 0, Type::Text, FRONT, |_| connection(ConnectionFetch::ListenerName)),
     row("src", &[], 0, Type::Address, CLIENT, |_| connection(ConnectionFetch::Source)),
-    row("src_is_local", &[], 0, Type::Bool, CLIENT, |_| connection(ConnectionFetch::SourceIsLocal)),
     row("src_port", &[], 0, Type::Integer, CLIENT, |_| connection(ConnectionFetch::SourcePort)),
 ];
 

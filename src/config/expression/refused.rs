@@ -26,6 +26,9 @@ pub fn fetch(name: &str) -> Option<&'static str> {
             PROXY_PROTOCOL
         }
         _ if is_any(&["fc_dst", "fc_dst_port", "fc_dst_is_local"]) => PROXY_PROTOCOL,
+        _ if is_any(&["src_is_local", "dst_is_local"]) => {
+            "it would ask the kernel for each request; compare 'src' or 'dst' with the machine's addresses"
+        }
         _ if starts(&["lua."]) => LUA,
         _ if starts(&["fcgi."]) => FASTCGI,
         _ if starts(&["quic_"]) => QUIC,
