@@ -54,3 +54,6 @@ pub fn trim_blanks(mut text: &[u8]) -> &[u8] {
     }
     text
 }
+
+#[cfg(test)]
+mod cases_tests;
