@@ -17,8 +17,8 @@ use super::statement::{LineParser, Statement};
 use super::written::*;
 use super::{
     pattern_files, preprocess, resolve, section_balance, section_bind, section_checks, section_cookie, section_errors,
-    section_forwarding, section_global, section_http, section_http_rules, section_log, section_options, section_proxy,
-    section_server, section_stats, section_timeouts, section_userlist,
+    section_forwarding, section_global, section_http, section_http_rules, section_log, section_old_rules,
+    section_options, section_proxy, section_server, section_stats, section_timeouts, section_userlist,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -184,6 +184,7 @@ pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParse
         section_cookie::KEYWORDS,
         section_forwarding::KEYWORDS,
         section_log::KEYWORDS,
+        section_old_rules::KEYWORDS,
         section_stats::KEYWORDS,
         section_checks::KEYWORDS,
         section_bind::KEYWORDS,

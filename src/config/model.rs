@@ -13,6 +13,7 @@ pub use super::model_cookie::*;
 pub use super::model_forwarding::*;
 pub use super::model_http::*;
 pub use super::model_log::*;
+pub use super::model_old_rules::*;
 pub use super::model_patterns::*;
 pub use super::model_place::*;
 pub use super::model_rules::*;
@@ -221,6 +222,7 @@ pub struct Proxy {
     pub http: HttpSettings,
     pub forwarding: Forwarding,
     pub rules: HttpRules,
+    pub old_rules: OldRules,
     pub timeouts: Timeouts,
     pub client_keepalive: KeepaliveSettings,
     pub server_keepalive: KeepaliveSettings,

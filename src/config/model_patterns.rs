@@ -13,6 +13,7 @@ mod texts;
 pub use addresses::{Network, parse_network};
 pub use files::{PatternFile, PatternFileId, PatternView};
 pub use integers::IntegerRange;
+pub use texts::compile_regex;
 
 use addresses::Networks;
 use sharded::ShardedMap;

@@ -14,7 +14,7 @@ use super::resolve_servers::{resolve_servers, resolve_tracking};
 use super::section_checks::method_of;
 use super::section_options::{options_of, splice_of};
 use super::written::*;
-use super::{resolve_rules, resolve_warnings, section_options, section_userlist};
+use super::{resolve_rules, resolve_warnings, section_old_rules, section_options, section_userlist};
 
 /// HAProxy's `retries` without the keyword.
 const RETRIES_DEFAULT: u32 = 3;
@@ -48,6 +48,7 @@ pub fn resolve(
     config.userlists = section_userlist::resolve(&written.userlists, diagnostics);
     for (proxy, resolved) in written.proxies.iter().zip(&mut config.proxies) {
         resolved.rules = resolve_rules::resolve(proxy, &written, diagnostics);
+        resolved.old_rules = section_old_rules::resolve(proxy, &written, diagnostics);
     }
     resolve_tracking(&written, &mut config, diagnostics);
     set_fullconn(&mut config);
@@ -192,6 +193,7 @@ fn resolve_proxy(
         http: settings.http.clone(),
         forwarding: settings.forwarding.clone(),
         rules: HttpRules::default(),
+        old_rules: OldRules::default(),
         timeouts: settings.timeouts,
         client_keepalive: keepalive(settings, settings.client_keepalive, "clitcpka"),
         server_keepalive: keepalive(settings, settings.server_keepalive, "srvtcpka"),

@@ -5,6 +5,7 @@
 use super::model::*;
 use super::section_errors::{HttpErrorsSection, WrittenErrorPages};
 use super::section_http_rules::WrittenHttpRules;
+use super::section_old_rules::WrittenOldRules;
 use super::section_userlist::WrittenUserlist;
 use super::written_server::{ServerSettings, WrittenServer};
 use std::collections::BTreeMap;
@@ -97,6 +98,7 @@ pub struct WrittenProxy {
     pub servers: Vec<WrittenServer>,
     /// The ACLs so far; those of `defaults` are not inherited, only the rules that use them.
     pub acls: super::acl::AclTable,
+    pub old_rules: WrittenOldRules,
     /// What a `defaults` section hands on.
     pub settings: ProxySettings,
     /// Which keywords were written in this very section (not inherited), to detect repetition and to let the
@@ -128,6 +130,7 @@ impl WrittenProxy {
             binds: Vec::new(),
             servers: Vec::new(),
             acls: Default::default(),
+            old_rules: WrittenOldRules::default(),
             settings,
             own: OwnKeywords::default(),
         }

@@ -95,6 +95,9 @@ pub struct Exchange {
     /// The server's connection had served before (`bc_reused`).
     pub is_server_connection_reused: bool,
 
+    /// A `reqallow` was found: rules of its kind that deny are passed over, in the backend too.
+    pub is_allowed_by_old_rules: bool,
+
     /// `set-log-level`; 8 or more: silent.
     pub log_level: Option<u8>,
     pub timeouts: TimeoutOverrides,

@@ -17,6 +17,7 @@ pub mod log_facts;
 pub mod log_format;
 pub mod log_session;
 pub mod log_text;
+pub mod old_rules;
 pub mod rdp_cookie;
 pub mod reply;
 pub mod sample;

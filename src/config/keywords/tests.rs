@@ -140,8 +140,8 @@ fn the_tutorials_old_spellings_work_with_a_warning_or_come_with_http_mode() {
     for keyword in ["mode health", "option httpclose", "clitimeout 5000"] {
         assert!(matches!(status(Section::Listen, keyword), Status::OldSpelling { .. }), "{keyword}");
     }
-    for keyword in ["reqrep ^Host dynamic", "reqisetbe ^Host dynamic"] {
-        assert!(matches!(status(Section::Frontend, keyword), Status::Later { what: "HTTP mode", .. }), "{keyword}");
+    for keyword in ["reqisetbe ^Host dynamic", "reqrep a b", "rspadd X:\\ y"] {
+        assert!(matches!(status(Section::Frontend, keyword), Status::OldSpelling { .. }), "{keyword}");
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn proxy(name: &str, listen: bool) -> Proxy {
         http: HttpSettings::default(),
         forwarding: Default::default(),
         rules: HttpRules::default(),
+        old_rules: Default::default(),
         timeouts: Timeouts { connect: Some(Duration::from_millis(500)), ..Default::default() },
         client_keepalive: KeepaliveSettings::default(),
         server_keepalive: KeepaliveSettings::default(),

@@ -249,6 +249,12 @@ fn protocol_to_keep(version_written: &[u8]) -> &[u8] {
     if version_written.starts_with(b"HTTP/") { b"" } else { version_written }
 }
 
+/// Method, target and version of a request line without its end.
+pub(super) fn split_request_line(text: &[u8]) -> Option<(&[u8], &[u8], Version)> {
+    let line = parse_request_line(text, Span::new(0, text.len()))?;
+    Some((line.method.of(text), line.target.of(text), line.version))
+}
+
 /// Method, target and version between single spaces (RFC 9112 section 3).
 fn parse_request_line(buffer: &[u8], line: Span) -> Option<RequestLine> {
     let text = line.of(buffer);

@@ -253,8 +253,35 @@ impl Message {
         }
     }
 
-    /// Appends the head in its only form: single blanks, `Name: value`, CRLF, and the blank line.
-    pub fn write_to(&self, output: &mut Vec<u8>) {
+    /// Gives the header at `index` another name and value. False, and nothing changed, when `name` is no token.
+    pub fn replace_header(&mut self, index: usize, name: &[u8], value: &[u8]) -> bool {
+        if !is_token(name) {
+            return false;
+        }
+        let replaced = Field { name: self.keep(name), value: self.keep_value(value) };
+        if let Some(field) = self.fields.get_mut(index) {
+            *field = replaced;
+        }
+        true
+    }
+
+    /// Reads `text` as a request's or a response's first line, whichever the message is. False, and nothing changed,
+    /// when a strict parser would refuse it.
+    pub fn set_first_line(&mut self, text: &[u8]) -> bool {
+        if self.status == 0 {
+            let Some((method, target, version)) = super::head::split_request_line(text) else { return false };
+            (self.method, self.target) = (self.keep(method), self.keep(target));
+            self.set_version(version);
+        } else {
+            let Some((version, status, reason)) = super::response_head::split_status_line(text) else { return false };
+            (self.status, self.reason) = (status, self.keep_value(reason));
+            self.set_version(version);
+        }
+        true
+    }
+
+    /// Appends the request line or status line, without its end.
+    pub fn write_first_line_to(&self, output: &mut Vec<u8>) {
         let version: &[u8] = match (self.text(self.protocol), self.version()) {
             (b"", Version::Http10) => b"HTTP/1.0",
             (b"", Version::Http11) => b"HTTP/1.1",
@@ -270,6 +297,11 @@ impl Message {
             output.extend_from_slice(&digits);
             output.extend_from_slice(self.reason());
         }
+    }
+
+    /// Appends the head in its only form: single blanks, `Name: value`, CRLF, and the blank line.
+    pub fn write_to(&self, output: &mut Vec<u8>) {
+        self.write_first_line_to(output);
         output.extend_from_slice(b"\r\n");
         for (name, value) in self.headers() {
             for part in [name, b": ", value, b"\r\n"] {

@@ -81,6 +81,12 @@ impl ResponseHeadParser {
     }
 }
 
+/// Version, status and reason of a status line without its end.
+pub(super) fn split_status_line(text: &[u8]) -> Option<(Version, u16, &[u8])> {
+    let (version, status, reason) = parse_status_line(text, Span::new(0, text.len()), false)?;
+    Some((version, status, reason.of(text)))
+}
+
 /// `HTTP/1.x`, one space, three digits, and a reason that may be missing with its space.
 fn parse_status_line(buffer: &[u8], line: Span, is_lenient: bool) -> Option<(Version, u16, Span)> {
     let text = line.of(buffer);

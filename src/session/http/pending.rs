@@ -1,23 +1,5 @@
 //! Neutral answers of policies that are still on their way.
 
-pub mod old_rules {
-    use crate::policy::exchange::Scope;
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    #[allow(dead_code)]
-    pub enum OldVerdict {
-        Continue,
-        Deny,
-        BadRequest,
-        Tarpit,
-    }
-    pub fn request(_: &mut Scope) -> OldVerdict {
-        OldVerdict::Continue
-    }
-    pub fn response(_: &mut Scope) -> OldVerdict {
-        OldVerdict::Continue
-    }
-}
-
 pub mod switching {
     use crate::config::model::{ProxyId, ServerId};
     use crate::policy::exchange::Scope;

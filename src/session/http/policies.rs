@@ -1,12 +1,12 @@
 //! How a session asks the policies: everything they may see, gathered for one call.
 
 use super::HttpSession;
-use super::pending::old_rules::OldVerdict;
 use super::work::Work;
 use crate::config::model::ProxyId;
 use crate::io::{Driver, Socket, SocketAddress};
 use crate::policy::exchange::{Scope, Sockets, Stage as Asking};
 use crate::policy::log_format::Endpoint;
+use crate::policy::old_rules::OldVerdict;
 use crate::session::surroundings::Surroundings;
 use crate::session::tcp::Step;
 use crate::session::termination::{Cause, Phase, Termination};

@@ -233,7 +233,7 @@ impl HttpSession {
                 verdict => return Asked::Stop(self.act_on_verdict(around, work, proxy, verdict)),
             }
         }
-        let verdict = self.ask(around, work, proxy, super::pending::old_rules::request);
+        let verdict = self.ask(around, work, proxy, crate::policy::old_rules::request);
         match self.old_verdict(around, work, proxy, verdict) {
             Asked::Continue => {}
             stop => return stop,

@@ -1,6 +1,5 @@
 //! A response's head: received, parsed, put to the rules, and written to the client with what has come of its body.
 
-use super::pending::old_rules::OldVerdict;
 use super::request::milliseconds;
 use super::transfer::{Encoding, Framing, Transfer};
 use super::work::Work;
@@ -9,6 +8,7 @@ use crate::config::model::{HttpSettings, ProxyId};
 use crate::io::Driver;
 use crate::policy::exchange::Stage as Asking;
 use crate::policy::http_rules::ResponseVerdict;
+use crate::policy::old_rules::OldVerdict;
 use crate::proto::http1::chunked::ChunkedDecoder;
 use crate::proto::http1::exchange_framing::{Body, finish_response, response_framing};
 use crate::session::surroundings::Surroundings;
@@ -174,7 +174,7 @@ impl HttpSession {
                     }
                 }
             }
-            let verdict = self.ask_at(around, work, proxy, Asking::Response, super::pending::old_rules::response);
+            let verdict = self.ask_at(around, work, proxy, Asking::Response, crate::policy::old_rules::response);
             if verdict != OldVerdict::Continue {
                 self.count_denied_response(around, work, proxy);
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Headers));
