@@ -1,8 +1,8 @@
 //! `log-format` text → [`LogFormat`] (configuration.txt section 8.2.6), and the built-in formats.
 
+use super::expression;
 use super::model::{
-    Expression, LogFormat, LogFormatKind, LogFormatNeeds, LogFormatPurpose, LogItem, LogItemFlags, LogTag, Place,
-    ProxyMode,
+    LogFormat, LogFormatKind, LogFormatNeeds, LogFormatPurpose, LogItem, LogItemFlags, LogTag, Place, ProxyMode,
 };
 
 /// What is wrong with a format, and where.
@@ -103,6 +103,7 @@ pub fn compile(text: &str, place: FormatPlace) -> Result<LogFormat, FormatError>
         frontend_address: has(&[LogTag::FrontendIp, LogTag::FrontendPort]),
         source_address: has(&[LogTag::BackendSourceIp, LogTag::BackendSourcePort]),
         pid: has(&[LogTag::Pid]),
+        samples: items.iter().any(|item| matches!(item, LogItem::Expression { .. })),
     };
     Ok(LogFormat { items, text: text.to_string(), kind: LogFormatKind::Custom, purpose: place.purpose(), needs })
 }
@@ -206,7 +207,7 @@ fn parse(text: &str, place: FormatPlace) -> Result<Vec<LogItem>, FormatError> {
                 return Err(error(percent, format!("no ']' at the end of the expression '%{rest}'")));
             };
             let written: String = characters[at + 1..at + 1 + length].iter().collect();
-            let expression = parse_expression(&written, place.samples()).map_err(|message| error(at + 1, message))?;
+            let expression = expression::parse(&written, place.samples()).map_err(|message| error(at + 1, message))?;
             items.push(LogItem::Expression { expression: Box::new(expression), flags: own_flags });
             at += length + 2;
             continue;
@@ -235,10 +236,6 @@ fn parse(text: &str, place: FormatPlace) -> Result<Vec<LogItem>, FormatError> {
     }
     flush(&mut literal, &mut items);
     Ok(items)
-}
-
-fn parse_expression(written: &str, _place: Place) -> Result<Expression, String> {
-    Err(format!("sample expressions in log formats come with HTTP mode: '%[{written}]' is not supported yet"))
 }
 
 /// Where the `]` is that ends an expression: not one inside of a fetch's or converter's arguments, nor a quoted one.

@@ -104,6 +104,21 @@ pub struct LogFormatNeeds {
     pub source_address: bool,
     /// `%pid`: a system call.
     pub pid: bool,
+    /// There is a `%[expression]`.
+    pub samples: bool,
+}
+
+impl LogFormatNeeds {
+    /// What two formats need together.
+    pub fn and(self, other: LogFormatNeeds) -> LogFormatNeeds {
+        LogFormatNeeds {
+            tags: self.tags || other.tags,
+            frontend_address: self.frontend_address || other.frontend_address,
+            source_address: self.source_address || other.source_address,
+            pid: self.pid || other.pid,
+            samples: self.samples || other.samples,
+        }
+    }
 }
 
 /// `%{+Q,+X,+E}` before a tag or an expression.

@@ -9,7 +9,7 @@ use super::model::*;
 use super::names::ResolveNames;
 use super::resolve_global::{WorkerLayout, resolve_global};
 use super::resolve_listeners::resolve_listeners;
-use super::resolve_log::{resolve_log, resolve_log_format};
+use super::resolve_log::{resolve_log, resolve_log_format, resolve_other_format};
 use super::resolve_servers::{resolve_servers, resolve_tracking};
 use super::section_checks::method_of;
 use super::section_options::{options_of, splice_of};
@@ -184,8 +184,18 @@ fn resolve_proxy(
         disabled: settings.disabled,
         description: proxy.description.clone(),
         log_format: resolve_log_format(proxy, &log, diagnostics),
-        error_log_format: None,
-        structured_log_format: None,
+        error_log_format: resolve_other_format(
+            "error-log-format",
+            &proxy.settings.error_log_format,
+            proxy,
+            diagnostics,
+        ),
+        structured_log_format: resolve_other_format(
+            "log-format-sd",
+            &proxy.settings.structured_log_format,
+            proxy,
+            diagnostics,
+        ),
         log,
         log_tag: settings.log_tag.clone(),
         options: options_of(settings),

@@ -37,10 +37,7 @@ pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: 
         }
         // A backend inherits the format and never writes a line with it.
         LogFormatChoice::Text(_) if !proxy.kind.accepts_connections() => LogFormat::default(),
-        LogFormatChoice::Text(text) => compile(text, FormatPlace::Log(proxy.settings.mode)).unwrap_or_else(|error| {
-            report(written, text, &error, diagnostics);
-            LogFormat::default()
-        }),
+        LogFormatChoice::Text(text) => compile_written("log-format", written, text, proxy, diagnostics),
     };
     if written.choice != LogFormatChoice::Default && log.targets.is_empty() && proxy.kind.accepts_connections() {
         let text = format!("log format ignored for proxy '{}' since it has no log address.", proxy.name);
@@ -49,8 +46,33 @@ pub fn resolve_log_format(proxy: &WrittenProxy, log: &LogSettings, diagnostics: 
     format
 }
 
+/// `error-log-format` or `log-format-sd`, of a proxy that accepts connections.
+pub fn resolve_other_format(
+    keyword: &str,
+    written: &Option<WrittenLogFormat>,
+    proxy: &WrittenProxy,
+    diagnostics: &mut Diagnostics,
+) -> Option<LogFormat> {
+    let written = written.as_ref().filter(|_| proxy.kind.accepts_connections())?;
+    let LogFormatChoice::Text(text) = &written.choice else { return None };
+    Some(compile_written(keyword, written, text, proxy, diagnostics))
+}
+
+fn compile_written(
+    keyword: &str,
+    written: &WrittenLogFormat,
+    text: &str,
+    proxy: &WrittenProxy,
+    diagnostics: &mut Diagnostics,
+) -> LogFormat {
+    compile(text, FormatPlace::Log(proxy.settings.mode)).unwrap_or_else(|error| {
+        report(keyword, written, text, &error, diagnostics);
+        LogFormat::default()
+    })
+}
+
 /// Puts the caret under the tag that is wrong, where the line shows the format as it is.
-fn report(written: &WrittenLogFormat, text: &str, error: &FormatError, diagnostics: &mut Diagnostics) {
+fn report(keyword: &str, written: &WrittenLogFormat, text: &str, error: &FormatError, diagnostics: &mut Diagnostics) {
     let excerpt = written.excerpt.clone().map(|(raw, column)| {
         let shown: String = raw.chars().skip(column.saturating_sub(1) as usize).collect();
         let quote = u32::from(shown.starts_with(['"', '\'']));
@@ -60,7 +82,7 @@ fn report(written: &WrittenLogFormat, text: &str, error: &FormatError, diagnosti
     });
     diagnostics.messages.push(Message {
         severity: Severity::Alert,
-        text: format!("'log-format' : {}", error.message),
+        text: format!("'{keyword}' : {}", error.message),
         location: Some(written.location.clone()),
         excerpt,
     });

@@ -7,8 +7,13 @@ use super::statement::{LineParser, Statement};
 use super::values::parse_u32;
 use super::written::*;
 
-pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] =
-    &[("log", log), ("log-tag", log_tag), ("log-format", log_format)];
+pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
+    ("log", log),
+    ("log-tag", log_tag),
+    ("log-format", log_format),
+    ("error-log-format", error_log_format),
+    ("log-format-sd", structured_log_format),
+];
 
 /// In HAProxy's order: the index is the syslog number (RFC 5424 section 6.2.1, with the names of glibc and BSD).
 const FACILITIES: [&str; 24] = [
@@ -151,14 +156,33 @@ fn log_tag(statement: &mut Statement, proxy: &mut WrittenProxy) {
 }
 
 fn log_format(statement: &mut Statement, proxy: &mut WrittenProxy) {
-    let Some(text) = statement.required(0, "a format") else { return };
+    if let Some(format) = format_text(statement) {
+        proxy.settings.log_format = format;
+    }
+}
+
+fn error_log_format(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    if let Some(format) = format_text(statement) {
+        proxy.settings.error_log_format = Some(format);
+    }
+}
+
+fn structured_log_format(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    if let Some(format) = format_text(statement) {
+        proxy.settings.structured_log_format = Some(format);
+    }
+}
+
+/// The one argument, a format that is compiled when the proxy's mode is known. `None` if an error was reported.
+fn format_text(statement: &mut Statement) -> Option<WrittenLogFormat> {
+    let text = statement.required(0, "a format")?;
     if !statement.at_most(1) {
-        return;
+        return None;
     }
     let column = statement.arguments.first().map_or(1, |word| word.column);
-    proxy.settings.log_format = WrittenLogFormat {
+    Some(WrittenLogFormat {
         choice: LogFormatChoice::Text(text.to_owned()),
         location: statement.location(),
         excerpt: Some((statement.line.raw.to_string(), column)),
-    };
+    })
 }

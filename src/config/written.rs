@@ -156,6 +156,9 @@ pub struct ProxySettings {
     pub log: Vec<WrittenLog>,
     pub log_tag: Option<String>,
     pub log_format: WrittenLogFormat,
+    /// `error-log-format` and `log-format-sd`, with [`LogFormatChoice::Text`].
+    pub error_log_format: Option<WrittenLogFormat>,
+    pub structured_log_format: Option<WrittenLogFormat>,
     pub maxconn: Option<u32>,
     pub fullconn: Option<u32>,
     pub backlog: Option<u32>,

@@ -117,6 +117,8 @@ fn facts<'a>(scope: &'a Scope, format: &LogFormat) -> SessionFacts<'a> {
     let times = &exchange.times;
     let idle_ms = times.idle_ms.max(0);
     let request_line = &exchange.request_line;
+    // A request that could not be read has no captures at all.
+    let captures = frontend.frontend.as_ref().map(|half| &half.captures).filter(|_| !request_line.is_empty());
     SessionFacts {
         mode: frontend.mode,
         client: client.source,
@@ -174,16 +176,17 @@ fn facts<'a>(scope: &'a Scope, format: &LogFormat) -> SessionFacts<'a> {
             // A request that got no answer at all.
             status: if exchange.status == 0 && !request_line.is_empty() { -1 } else { exchange.status.into() },
             request: RequestFacts::of_line(request_line, config.global.log_uri_length_max as usize),
-            request_captures: Captures { slots: exchange.request_captures.len(), values: &exchange.request_captures },
-            response_captures: Captures {
-                slots: exchange.response_captures.len(),
-                values: &exchange.response_captures,
-            },
+            request_captures: captured(captures.map_or(0, |slots| slots.request.len()), &exchange.request_captures),
+            response_captures: captured(captures.map_or(0, |slots| slots.response.len()), &exchange.response_captures),
             request_cookie: exchange.captured_request_cookie.as_deref(),
             response_cookie: exchange.captured_response_cookie.as_deref(),
         }),
         ..SessionFacts::default()
     }
+}
+
+fn captured(slots: usize, values: &[Option<Vec<u8>>]) -> Captures<'_> {
+    Captures { slots, values }
 }
 
 /// Letters that were never set are none.

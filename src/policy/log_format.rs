@@ -5,6 +5,7 @@ use super::exchange::Scope;
 use super::log_date;
 pub use super::log_session::*;
 use super::log_text::{self, CAPTURED, CONTROL, URI, line_text, number, padded};
+use super::sample;
 use crate::config::model::ProxyMode;
 use crate::config::model::{Expression, LogFormat, LogFormatKind, LogFormatPurpose, LogItem, LogItemFlags, LogTag};
 use std::io::Write;
@@ -66,14 +67,10 @@ fn render_expression(
         LogFormatPurpose::Head => log_text::encode(value, log_text::HEAD, b'%', flags.escape, out),
         LogFormatPurpose::Plain => log_text::plain(value, flags, out),
     };
-    match scope.and_then(|scope| sample_text(expression, scope)) {
+    match scope.and_then(|scope| sample::fetch_text(expression, scope)) {
         Some(value) => show(&value),
         None => show(b""),
     }
-}
-
-fn sample_text<'a>(_expression: &Expression, _scope: &'a Scope) -> Option<std::borrow::Cow<'a, [u8]>> {
-    None
 }
 
 /// Without a format, a line is written at accept.

@@ -149,6 +149,10 @@ impl TcpSession {
     pub fn listener(&self) -> ListenerId {
         self.accepted.listener
     }
+    /// The server it was sent to, also when its slot has been given back.
+    pub fn chosen_server(&self) -> Option<ServerId> {
+        self.chosen
+    }
     pub fn backend(&self) -> Option<ProxyId> {
         self.backend
     }

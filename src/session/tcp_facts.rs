@@ -3,7 +3,7 @@
 use super::surroundings::Surroundings;
 use super::tcp::{ClientAddress, NO_SOCKET, TcpSession};
 use super::termination::{Cause, Termination};
-use crate::config::model::{Config, LogFormatKind, ServerAddress};
+use crate::config::model::{Config, LogFormatNeeds, ServerAddress};
 use crate::io::{Driver, SocketAddress};
 use crate::policy::log_format::{Endpoint, ServerName, SessionFacts, Times};
 use crate::shared::Shared;
@@ -81,10 +81,15 @@ impl TcpSession {
     }
 
     /// Everything that a log line may tell. Counts are those of this moment.
-    pub fn facts<'a, D: Driver>(&self, driver: &D, shared: &'a Shared, now_us: u64) -> SessionFacts<'a> {
+    pub fn facts<'a, D: Driver>(
+        &self,
+        driver: &D,
+        shared: &'a Shared,
+        needs: LogFormatNeeds,
+        now_us: u64,
+    ) -> SessionFacts<'a> {
         let config = &*shared.config;
         let frontend = config.proxy(self.accepted.frontend);
-        let format = &frontend.log_format;
         let backend = self.backend.map(|id| (config.proxy(id), shared.proxy(id)));
         let server = self.chosen.map(|id| (config.server(id), shared.server(id)));
         let count = |count: &AtomicU32| count.load(Ordering::Relaxed);
@@ -94,12 +99,12 @@ impl TcpSession {
         SessionFacts {
             mode: frontend.mode,
             client: self.accepted.address.endpoint(),
-            frontend_address: if format.kind == LogFormatKind::Default || format.needs.frontend_address {
+            frontend_address: if needs.frontend_address {
                 endpoint(driver.local_address(self.accepted.client))
             } else {
                 Endpoint::None
             },
-            source_address: if self.server != NO_SOCKET && format.needs.source_address {
+            source_address: if self.server != NO_SOCKET && needs.source_address {
                 endpoint(driver.local_address(self.server))
             } else {
                 Endpoint::None

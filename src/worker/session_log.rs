@@ -3,6 +3,7 @@
 use super::Core;
 use crate::config::model::{ListenerId, LogFormatKind};
 use crate::io::{Driver, SocketAddress};
+use crate::policy::exchange::{Client, Exchange, Scope, Sockets, Stage};
 use crate::policy::log_format::{self, Endpoint, HttpFacts, RequestFacts, ServerName, SessionFacts, Times};
 use crate::policy::state_log::StateLog;
 use crate::session::local_http::HttpRecord;
@@ -65,17 +66,85 @@ pub(super) fn write_tcp<D: Driver>(core: &mut Core<D>, session: &mut TcpSession)
     write_facts(core, session, level);
 }
 
+/// Of a TCP session: what was asked of its sockets beforehand.
+struct KnownAddresses {
+    frontend: Endpoint,
+    source: Endpoint,
+}
+
+impl Sockets for KnownAddresses {
+    fn frontend_address(&self) -> Endpoint {
+        self.frontend
+    }
+    fn source_address(&self) -> Endpoint {
+        self.source
+    }
+    fn round_trip_us(&self, _of_server: bool) -> Option<(u32, u32)> {
+        None
+    }
+}
+
 fn write_facts<D: Driver>(core: &mut Core<D>, session: &TcpSession, level: u8) {
     let shared = core.shared.clone();
-    let proxy = shared.config.proxy(session.frontend());
+    let frontend = session.frontend();
+    let proxy = shared.config.proxy(frontend);
     let now = core.driver.now();
-    let mut facts = session.facts(&core.driver, &shared, now.monotonic_us);
-    facts.log_counter = shared.proxy(session.frontend()).log_lines.fetch_add(1, Ordering::Relaxed);
+    let mut needs = proxy.log_format.needs;
+    needs.frontend_address |= proxy.log_format.kind == LogFormatKind::Default;
+    if let Some(structured) = &proxy.structured_log_format {
+        needs = needs.and(structured.needs);
+    }
+    if needs.samples {
+        (needs.frontend_address, needs.source_address) = (true, true);
+    }
+    let mut facts = session.facts(&core.driver, &shared, needs, now.monotonic_us);
+    facts.log_counter = shared.proxy(frontend).log_lines.fetch_add(1, Ordering::Relaxed);
     (facts.pid, facts.hostname) = (core.pid, &core.hostname);
     let mut line = Vec::with_capacity(256);
-    log_format::render(&proxy.log_format, &facts, None, &mut line);
+    let mut write = |scope: Option<&Scope>| {
+        if let Some(structured) = &proxy.structured_log_format {
+            log_format::render(structured, &facts, scope, &mut line);
+        }
+        let structured_bytes = line.len();
+        log_format::render(&proxy.log_format, &facts, scope, &mut line);
+        structured_bytes
+    };
+    let structured_bytes = if needs.samples {
+        let mut client = Client {
+            frontend: Some(frontend),
+            listener: Some(session.listener()),
+            source: facts.client,
+            accept_wall_us: facts.accept_wall_us,
+            sequence: facts.request_counter,
+            ..Client::default()
+        };
+        let mut exchange = Exchange {
+            backend: session.backend(),
+            server: session.chosen_server(),
+            bytes_in: facts.bytes_uploaded,
+            bytes_out: facts.bytes_read,
+            ..Exchange::default()
+        };
+        write(Some(&Scope {
+            shared: &core.shared,
+            worker: core.number,
+            monotonic_us: now.monotonic_us,
+            wall_us: now.wall_us,
+            stage: Stage::Log,
+            proxy: frontend,
+            client: &mut client,
+            exchange: &mut exchange,
+            sockets: &KnownAddresses { frontend: facts.frontend_address, source: facts.source_address },
+            payload: &[],
+            is_payload_complete: true,
+            hostname: &core.hostname,
+        }))
+    } else {
+        write(None)
+    };
+    let (structured, text) = line.split_at(structured_bytes);
     let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
-    core.log.send(&proxy.log.targets, tag, level, &line, now.wall_us);
+    core.log.send_structured(&proxy.log.targets, tag, level, structured, text, now.wall_us);
 }
 
 /// The lines of the HTTP exchanges that ended since the last time.

@@ -15,7 +15,11 @@ pub(super) const ROWS: &[Row] = &[
     supported(GLOBAL, "grace <time>"),
     supported(GLOBAL, "group <name>"),
     supported(GLOBAL, "hard-stop-after <time>"),
-    supported(GLOBAL, "log <address> [len <length>] [format <format>] <facility> [<max> [<min>]]").or_no(),
+    supported(
+        GLOBAL,
+        "log <address> [len <length>] [format <format>] [sample <ranges>:<size>] <facility> [<max> [<min>]]",
+    )
+    .or_no(),
     supported(GLOBAL, "log-send-hostname [<name>]"),
     supported(GLOBAL, "log-tag <tag>"),
     supported(GLOBAL, "master-worker [no-exit-on-failure]"),

@@ -53,22 +53,15 @@ pub(super) const ROWS: &[Row] = &[
         },
     ),
     // Logs
-    supported(PROXY, "log <address> [len <length>] [format <format>] <facility> [<max> [<min>]]").or_no(),
+    supported(
+        PROXY,
+        "log <address> [len <length>] [format <format>] [sample <ranges>:<size>] <facility> [<max> [<min>]]",
+    )
+    .or_no(),
     supported(FRONT, "log-format <format>"),
     supported(PROXY, "log-tag <tag>"),
-    row(
-        FRONT,
-        "error-log-format <format>",
-        Status::Later {
-            what: "error-log-format",
-            meanwhile: "leave it out; failed connections are logged as all others",
-        },
-    ),
-    row(
-        FRONT,
-        "log-format-sd <format>",
-        Status::Later { what: "structured data in logs", meanwhile: "put the same fields into 'log-format'" },
-    ),
+    supported(FRONT, "error-log-format <format>"),
+    supported(FRONT, "log-format-sd <format>"),
     row(FRONT, "log-steps <steps>", LOG_PROFILES),
     row(FRONT, "unique-id-format <format>", HTTP),
     row(FRONT, "unique-id-header <name>", HTTP),
