@@ -16,9 +16,10 @@ use super::source::{Source, read_sources};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 use super::{
-    pattern_files, preprocess, resolve, section_balance, section_bind, section_checks, section_cookie, section_errors,
-    section_forwarding, section_global, section_http, section_http_rules, section_log, section_old_rules,
-    section_options, section_proxy, section_server, section_stats, section_timeouts, section_userlist,
+    pattern_files, preprocess, resolve, section_balance, section_bind, section_checks, section_compression,
+    section_cookie, section_errors, section_forwarding, section_global, section_http, section_http_rules, section_log,
+    section_old_rules, section_options, section_proxy, section_server, section_stats, section_timeouts,
+    section_userlist,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -181,6 +182,7 @@ pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParse
         section_timeouts::KEYWORDS,
         section_balance::KEYWORDS,
         section_http::KEYWORDS,
+        section_compression::KEYWORDS,
         section_cookie::KEYWORDS,
         section_forwarding::KEYWORDS,
         section_log::KEYWORDS,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub use super::model_acl::*;
 pub use super::model_check::*;
+pub use super::model_compression::*;
 pub use super::model_converter::*;
 pub use super::model_cookie::*;
 pub use super::model_forwarding::*;
@@ -130,6 +131,10 @@ pub struct Global {
     pub maxrewrite_bytes: u32,
     /// `tune.http.maxhdr`: lines of a head, the first one included; default 101.
     pub http_header_lines_max: u32,
+    /// `tune.comp.maxlevel`, 1 to 9; default 1.
+    pub compression_level_max: u32,
+    /// `maxzlibmem`: what compressors may hold; `None`: no limit.
+    pub compression_memory_max_bytes: Option<u64>,
     /// `tune.http.cookielen`: the longest `capture cookie`, with its end; default 63.
     pub cookie_capture_length_max: u32,
     /// `tune.http.logurilen`: the longest request line in a log, 1023 bytes without it.
@@ -221,6 +226,7 @@ pub struct Proxy {
     pub splice: SpliceSettings,
     pub http: HttpSettings,
     pub forwarding: Forwarding,
+    pub compression: Compression,
     pub rules: HttpRules,
     pub old_rules: OldRules,
     pub timeouts: Timeouts,

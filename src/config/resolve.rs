@@ -202,6 +202,7 @@ fn resolve_proxy(
         splice: splice_of(settings),
         http: settings.http.clone(),
         forwarding: settings.forwarding.clone(),
+        compression: settings.compression.clone(),
         rules: HttpRules::default(),
         old_rules: OldRules::default(),
         timeouts: settings.timeouts,

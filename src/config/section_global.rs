@@ -50,6 +50,8 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenGlobal>)] = &[
     ("stats timeout", stats_timeout),
     ("stats maxconn", stats_maxconn),
     ("tune.bufsize", bufsize),
+    ("maxzlibmem", compression_memory),
+    ("tune.comp.maxlevel", compression_level),
     ("tune.maxrewrite", |s, g| number(s, &mut g.model.maxrewrite_bytes)),
     ("tune.http.maxhdr", http_header_lines),
     ("tune.http.cookielen", |s, g| number(s, &mut g.model.cookie_capture_length_max)),
@@ -75,6 +77,7 @@ pub fn defaults() -> WrittenGlobal {
             log_tag: "haproxy".to_owned(),
             bufsize_bytes: 16_384,
             maxrewrite_bytes: 1024,
+            compression_level_max: 1,
             http_header_lines_max: 101,
             cookie_capture_length_max: 63,
             log_uri_length_max: 1023,
@@ -277,6 +280,24 @@ fn bufsize(statement: &mut Statement, global: &mut WrittenGlobal) {
         return statement.error(0, "'tune.bufsize' expects a positive size in bytes.");
     }
     global.model.bufsize_bytes = bytes;
+}
+
+/// `maxzlibmem <megabytes>`; 0: no limit.
+fn compression_memory(statement: &mut Statement, global: &mut WrittenGlobal) {
+    if let Some(megabytes) = read_number(statement, 0) {
+        global.model.compression_memory_max_bytes = (megabytes > 0).then(|| u64::from(megabytes) << 20);
+    }
+}
+
+/// 0 would be no compression at all: HAProxy takes it, and so does 'compression' left out.
+fn compression_level(statement: &mut Statement, global: &mut WrittenGlobal) {
+    let Some(text) = statement.required(0, "a level from 0 to 9") else { return };
+    let level = parse_u32(text, 0, 9, "tune.comp.maxlevel");
+    if let Some(level) = statement.accept(0, level)
+        && statement.at_most(1)
+    {
+        global.model.compression_level_max = level;
+    }
 }
 
 fn http_header_lines(statement: &mut Statement, global: &mut WrittenGlobal) {

@@ -174,6 +174,7 @@ pub struct ProxySettings {
     pub source: Option<SourceAddress>,
     pub http: HttpSettings,
     pub forwarding: Forwarding,
+    pub compression: Compression,
     pub cookie: Option<CookieSettings>,
     pub dynamic_cookie_key: Option<String>,
     pub persist_on_down_server: bool,

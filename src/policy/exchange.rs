@@ -118,6 +118,8 @@ pub struct Exchange {
     pub request_variables: RefCell<Variables>,
     pub response_variables: RefCell<Variables>,
     pub persistence: super::cookie::Memory,
+    /// What the response may be compressed with.
+    pub compression: Option<crate::config::model::CompressionAlgorithm>,
 }
 
 impl Exchange {

@@ -4,6 +4,7 @@ pub mod assign;
 pub mod balance;
 pub mod balance_key;
 pub mod captures;
+pub mod compression;
 pub mod condition;
 pub mod cookie;
 mod cookie_date;

@@ -5,6 +5,7 @@ use super::status::*;
 
 pub(super) const ROWS: &[Row] = &[
     supported(GLOBAL, "tune.bufsize <bytes>"),
+    supported(GLOBAL, "tune.comp.maxlevel <level>"),
     supported(GLOBAL, "tune.http.cookielen <number>"),
     supported(GLOBAL, "tune.http.logurilen <number>"),
     supported(GLOBAL, "tune.http.maxhdr <number>"),
@@ -29,7 +30,6 @@ pub(super) const ROWS: &[Row] = &[
     accepted(GLOBAL, "tune.bufsize.large <bytes>", WITHOUT_IT),
     accepted(GLOBAL, "tune.bufsize.small <bytes>", WITHOUT_IT),
     accepted(GLOBAL, "tune.cli.max-payload-size <bytes>", WITHOUT_IT),
-    accepted(GLOBAL, "tune.comp.maxlevel <level>", WITHOUT_IT),
     accepted(GLOBAL, "tune.defaults.purge", OWN_MACHINERY),
     accepted(GLOBAL, "tune.disable-fast-forward", OWN_MACHINERY),
     accepted(GLOBAL, "tune.disable-zero-copy-forwarding", OWN_MACHINERY),
@@ -129,6 +129,6 @@ pub(super) const ROWS: &[Row] = &[
     accepted(GLOBAL, "tune.vars.reqres-max-size <bytes>", WITHOUT_IT),
     accepted(GLOBAL, "tune.vars.sess-max-size <bytes>", WITHOUT_IT),
     accepted(GLOBAL, "tune.vars.txn-max-size <bytes>", WITHOUT_IT),
-    accepted(GLOBAL, "tune.zlib.memlevel <level>", WITHOUT_IT),
-    accepted(GLOBAL, "tune.zlib.windowsize <bits>", WITHOUT_IT),
+    accepted(GLOBAL, "tune.zlib.memlevel <level>", "'maxzlibmem' bounds what compression holds"),
+    accepted(GLOBAL, "tune.zlib.windowsize <bits>", "'maxzlibmem' bounds what compression holds"),
 ];

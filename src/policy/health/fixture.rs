@@ -22,6 +22,7 @@ pub(crate) fn proxy(name: &str, listen: bool) -> Proxy {
         splice: SpliceSettings::default(),
         http: HttpSettings::default(),
         forwarding: Default::default(),
+        compression: Default::default(),
         rules: HttpRules::default(),
         old_rules: Default::default(),
         timeouts: Timeouts { connect: Some(Duration::from_millis(500)), ..Default::default() },

@@ -29,6 +29,7 @@ impl HttpSession {
         backend: ProxyId,
     ) -> Step {
         self.ask(around, work, backend, crate::policy::forwarding::apply);
+        self.ask(around, work, backend, crate::policy::compression::read_request);
         let by_rule = self.ask(around, work, backend, |scope| super::pending::switching::choose_server(scope));
         let selection = Selection { server: by_rule, ..Selection::default() };
         let persistent = self.ask(around, work, backend, |scope| cookie::read_request(scope, selection));

@@ -12,15 +12,3 @@ pub mod switching {
         None
     }
 }
-
-pub mod compression {
-    use crate::policy::exchange::Scope;
-    pub struct Compressor;
-    impl Compressor {
-        pub fn begin(_: &mut Scope) -> Option<Box<Compressor>> {
-            None
-        }
-        pub fn push(&mut self, _: &[u8], _: &mut Vec<u8>) {}
-        pub fn finish(&mut self, _: &mut Vec<u8>) {}
-    }
-}

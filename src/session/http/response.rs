@@ -231,7 +231,7 @@ impl HttpSession {
         let config = around.config().clone();
         if !work.is_tunnel && !work.response_body.is_done() {
             work.response_body.compressor =
-                self.ask_at(around, work, backend, Asking::Response, super::pending::compression::Compressor::begin);
+                self.ask_at(around, work, backend, Asking::Response, crate::policy::compression::Compressor::begin);
         }
         if around.http.is_stopping || HttpSettings::closes_client(&config.proxy(frontend).http) {
             work.client_keeps_alive = false;

@@ -5,9 +5,9 @@
 //! and what follows stays in the source's input.
 
 use super::connection::{Connection, JOINED_BYTES_MAX, WAITING_SEGMENTS_MAX};
-use super::pending::compression::Compressor;
 use crate::config::model::SpliceChoice;
 use crate::io::{BufferClass, Driver, PipeId};
+use crate::policy::compression::Compressor;
 use crate::proto::http1::chunked::ChunkedDecoder;
 use std::io::ErrorKind;
 
