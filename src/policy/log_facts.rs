@@ -193,3 +193,7 @@ fn captured(slots: usize, values: &[Option<Vec<u8>>]) -> Captures<'_> {
 fn letters(written: [u8; 2]) -> [u8; 2] {
     written.map(|letter| if letter == 0 { b'-' } else { letter })
 }
+
+#[cfg(test)]
+#[path = "log_facts_tests.rs"]
+mod tests;
