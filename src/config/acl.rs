@@ -1,7 +1,6 @@
 //! `acl` lines and conditions (configuration.txt sections 7.1 and 7.2).
 
 use super::acl_keywords;
-use super::acl_seam::{self as seam, SampleType};
 use super::lex::Word;
 use super::model::*;
 use super::names::ResolveNames;
@@ -81,9 +80,9 @@ fn parse_criterion(word: &str) -> Result<(Expression, Option<Comparison>), Strin
         Some((fetch, method)) => (fetch, Some(Comparison::Method(method))),
         None => (name, None),
     };
-    let mut expression = seam::parse(&format!("{fetch}{rest}"))?;
+    let mut expression = super::expression::parse(&format!("{fetch}{rest}"), Place::ANY)?;
     word.clone_into(&mut expression.text);
-    let comparison = method.or(match seam::output(&expression) {
+    let comparison = method.or(match expression.output {
         SampleType::Method => Some(Comparison::HttpMethod),
         SampleType::Bool => Some(Comparison::Method(MatchMethod::Boolean)),
         SampleType::Integer => Some(Comparison::Method(MatchMethod::Integer)),
@@ -163,7 +162,7 @@ fn parse_test(words: &[Word], names: &dyn ResolveNames) -> Result<ParsedTest, Ac
                     let text = "'-m' must only be specified before patterns and files".to_owned();
                     return Err(at(index)(text));
                 }
-                if !can_compare(seam::output(&expression), method) {
+                if !can_compare(expression.output, method) {
                     let keyword = text(0);
                     let text = format!("matching method '{argument}' cannot be used with fetch keyword '{keyword}'");
                     return Err(at(index + 1)(text));
@@ -396,13 +395,13 @@ fn named(statement: &mut Statement, index: usize, name: &str, acls: &AclTable) -
 
 /// An ACL that asks for what is not there never matches, and HAProxy only warns of that.
 fn warn_of_place(statement: &mut Statement, index: usize, acl: &Acl, place: Place) {
-    let Some(alien) = acl.tests().find(|test| !seam::places(&test.expression).meets(place)) else { return };
+    let Some(alien) = acl.tests().find(|test| !test.expression.places.meets(place)) else { return };
     let keyword = &alien.expression.text;
     let text = if acl.name.is_empty() {
         format!(
             "anonymous acl will never match because it uses keyword '{keyword}' which is incompatible with '{place}'"
         )
-    } else if acl.tests().all(|test| !seam::places(&test.expression).meets(place)) {
+    } else if acl.tests().all(|test| !test.expression.places.meets(place)) {
         let name = &acl.name;
         format!("acl '{name}' will never match because it only involves keywords that are incompatible with '{place}'")
     } else {

@@ -16,10 +16,10 @@ use super::source::{Source, read_sources};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 use super::{
-    pattern_files, preprocess, resolve, section_balance, section_bind, section_checks, section_compression,
-    section_cookie, section_errors, section_forwarding, section_global, section_http, section_http_rules, section_log,
-    section_old_rules, section_options, section_proxy, section_server, section_stats, section_timeouts,
-    section_userlist,
+    pattern_files, preprocess, resolve, section_acl, section_balance, section_bind, section_checks,
+    section_compression, section_cookie, section_errors, section_forwarding, section_global, section_http,
+    section_http_rules, section_log, section_old_rules, section_options, section_proxy, section_server, section_stats,
+    section_switching, section_tcp_rules, section_timeouts, section_userlist,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -178,6 +178,9 @@ fn table_section(kind: SectionKind) -> Section {
 pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParser<WrittenProxy>)> {
     [
         section_proxy::KEYWORDS,
+        section_acl::KEYWORDS,
+        section_switching::KEYWORDS,
+        section_tcp_rules::KEYWORDS,
         section_options::KEYWORDS,
         section_timeouts::KEYWORDS,
         section_balance::KEYWORDS,

@@ -4,12 +4,8 @@
 //! resolved, cross-checked [`model`].
 
 mod accounts;
-#[allow(dead_code, reason = "rules ask for conditions once expressions are compiled")]
 mod acl;
-#[allow(dead_code, reason = "as above")]
 mod acl_keywords;
-#[allow(dead_code, reason = "as above")]
-mod acl_seam;
 mod addresses;
 #[cfg(test)]
 mod agreement_tests;
@@ -41,6 +37,8 @@ mod model_patterns;
 mod model_place;
 mod model_rules;
 mod model_sample;
+mod model_switching;
+mod model_tcp_rules;
 pub mod names;
 mod options;
 mod pattern_files;
@@ -51,8 +49,10 @@ mod resolve_listeners;
 mod resolve_log;
 mod resolve_rules;
 mod resolve_servers;
+mod resolve_switching;
 mod resolve_warnings;
 mod rules;
+mod section_acl;
 mod section_balance;
 mod section_bind;
 mod section_checks;
@@ -70,6 +70,8 @@ mod section_options;
 mod section_proxy;
 mod section_server;
 mod section_stats;
+mod section_switching;
+mod section_tcp_rules;
 mod section_timeouts;
 mod section_userlist;
 pub mod source;

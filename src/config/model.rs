@@ -19,6 +19,8 @@ pub use super::model_patterns::*;
 pub use super::model_place::*;
 pub use super::model_rules::*;
 pub use super::model_sample::*;
+pub use super::model_switching::*;
+pub use super::model_tcp_rules::*;
 
 /// Index into [`Config::proxies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,6 +50,8 @@ pub struct Config {
     pub userlists: Vec<Userlist>,
     /// Files of patterns for ACLs and maps, by [`PatternFileId`].
     pub pattern_files: Vec<PatternFile>,
+    /// Proxies with a backend side by their names, for names made at run time.
+    pub backends_by_name: std::collections::HashMap<Box<[u8]>, ProxyId>,
 }
 
 impl Config {
@@ -227,6 +231,8 @@ pub struct Proxy {
     pub http: HttpSettings,
     pub forwarding: Forwarding,
     pub compression: Compression,
+    /// `tcp-request`, `tcp-response`
+    pub tcp_rules: TcpRules,
     pub rules: HttpRules,
     pub old_rules: OldRules,
     pub timeouts: Timeouts,
@@ -327,6 +333,8 @@ pub struct Frontend {
     /// Already capped by the global maxconn; `None`: the global one.
     pub maxconn: Option<u32>,
     pub default_backend: Option<ProxyId>,
+    /// `use_backend`, in order.
+    pub backend_rules: Vec<BackendRule>,
     /// `rate-limit sessions`, sessions a second; 0 = none.
     pub session_rate_limit: u32,
     pub backlog: Option<u32>,
@@ -343,6 +351,10 @@ pub struct Backend {
     pub hash_type: HashType,
     /// `hash-balance-factor`, percent; 0 = off.
     pub hash_balance_factor: u32,
+    /// `use-server`, in order.
+    pub server_rules: Vec<ServerRule>,
+    /// `force-persist`, `ignore-persist`, in order.
+    pub persistence_rules: Vec<PersistenceRule>,
     pub retries: u32,
     /// `fullconn`, for `minconn`'s dynamic limit; `None`: 10 % of the maxconns of the frontends that come here.
     pub fullconn: Option<u32>,

@@ -14,7 +14,8 @@ use super::resolve_servers::{resolve_servers, resolve_tracking};
 use super::section_checks::method_of;
 use super::section_options::{options_of, splice_of};
 use super::written::*;
-use super::{resolve_rules, resolve_warnings, section_old_rules, section_options, section_userlist};
+use super::{resolve_rules, resolve_switching, resolve_warnings, section_old_rules, section_options, section_userlist};
+use std::collections::BTreeSet;
 
 /// HAProxy's `retries` without the keyword.
 const RETRIES_DEFAULT: u32 = 3;
@@ -28,7 +29,8 @@ pub fn resolve(
 ) -> Config {
     let layout = WorkerLayout::of(&written.global);
     let global = resolve_global(&written.global, &layout, overrides, diagnostics);
-    let mut config = Config { global, ..Config::default() };
+    let backends_by_name = resolve_switching::backends_by_name(&written);
+    let mut config = Config { global, backends_by_name, ..Config::default() };
     // HAProxy 1.8 knew `grace` per proxy; one process stops at one time, so the longest holds.
     let graces = written.proxies.iter().filter_map(|proxy| proxy.settings.grace);
     config.global.grace = graces.chain(config.global.grace).max();
@@ -41,7 +43,8 @@ pub fn resolve(
         });
         let backend = proxy.kind.has_servers().then(|| {
             let servers = resolve_servers(proxy, id, overrides, names, &mut config.servers, diagnostics);
-            resolve_backend(proxy, servers, diagnostics)
+            let server_rules = resolve_switching::server_rules(proxy, &servers, &config.servers, diagnostics);
+            Backend { server_rules, ..resolve_backend(proxy, servers, diagnostics) }
         });
         config.proxies.push(resolve_proxy(proxy, iid, frontend, backend, &written.global, diagnostics));
     }
@@ -110,21 +113,18 @@ fn resolve_frontend(
     let maxconn =
         settings.maxconn.or(overrides.proxy_maxconn).map(|own| global.maxconn.map_or(own, |all| own.min(all)));
     let default_backend = settings.default_backend.as_ref().and_then(|(name, location)| {
-        let found = written.proxies.iter().position(|other| other.kind.has_servers() && other.name == *name);
-        if found.is_none() {
-            let text = format!("Proxy '{}': unable to find required default_backend: '{name}'.", proxy.name);
-            diagnostics.about(Severity::Alert, location, text);
-        }
+        let found = resolve_switching::backend_named(proxy, name, location, "default_backend", written, diagnostics);
         if found.is_some() && proxy.kind.has_servers() && *name == proxy.name {
             let text = format!("Proxy '{name}': loop detected for default_backend: '{name}'.");
             diagnostics.about(Severity::Alert, location, text);
         }
-        found.map(|index| ProxyId(index as u32))
+        found
     });
     Frontend {
         listeners,
         maxconn: maxconn.or(global.maxconn),
         default_backend,
+        backend_rules: resolve_switching::backend_rules(proxy, written, diagnostics),
         session_rate_limit: settings.session_rate_limit,
         backlog: settings.backlog,
         captures: captures(settings, global),
@@ -157,6 +157,8 @@ fn resolve_backend(proxy: &WrittenProxy, servers: Vec<ServerId>, diagnostics: &m
         persist_rdp_cookie: settings.persist_rdp_cookie.clone(),
         hash_type: settings.hash_type,
         hash_balance_factor: settings.hash_balance_factor,
+        server_rules: Vec::new(),
+        persistence_rules: proxy.switching.persistence.clone(),
         retries: settings.retries.unwrap_or(RETRIES_DEFAULT),
         fullconn: settings.fullconn,
         check: method_of(settings),
@@ -203,6 +205,7 @@ fn resolve_proxy(
         http: settings.http.clone(),
         forwarding: settings.forwarding.clone(),
         compression: settings.compression.clone(),
+        tcp_rules: settings.tcp_rules.clone(),
         rules: HttpRules::default(),
         old_rules: OldRules::default(),
         timeouts: settings.timeouts,
@@ -226,8 +229,12 @@ fn set_fullconn(config: &mut Config) {
     for (proxy, id) in config.proxies.iter().zip(config.proxy_ids()) {
         let Some(frontend) = &proxy.frontend else { continue };
         // A `listen` leads to its own servers, too.
-        let other = frontend.default_backend.filter(|target| *target != id);
-        for target in [Some(id), other].into_iter().flatten() {
+        let by_rules = frontend.backend_rules.iter().filter_map(|rule| match rule.target {
+            Target::Known(target) => Some(target),
+            Target::Named(_) => None,
+        });
+        let targets: BTreeSet<ProxyId> = by_rules.chain(frontend.default_backend).chain([id]).collect();
+        for target in targets {
             if let Some(total) = totals.get_mut(target.index()) {
                 *total = total.zip(frontend.maxconn).map(|(total, maxconn)| total + u64::from(maxconn));
             }

@@ -99,6 +99,8 @@ pub struct WrittenProxy {
     /// The ACLs so far; those of `defaults` are not inherited, only the rules that use them.
     pub acls: super::acl::AclTable,
     pub old_rules: WrittenOldRules,
+    /// `use_backend`, `use-server`, `force-persist`, `ignore-persist`.
+    pub switching: super::section_switching::WrittenSwitching,
     /// What a `defaults` section hands on.
     pub settings: ProxySettings,
     /// Which keywords were written in this very section (not inherited), to detect repetition and to let the
@@ -131,6 +133,7 @@ impl WrittenProxy {
             servers: Vec::new(),
             acls: Default::default(),
             old_rules: WrittenOldRules::default(),
+            switching: Default::default(),
             settings,
             own: OwnKeywords::default(),
         }
@@ -166,6 +169,7 @@ pub struct ProxySettings {
     pub grace: Option<std::time::Duration>,
     pub workers: Option<Vec<WorkerSet>>,
     pub default_backend: Option<(String, Location)>,
+    pub tcp_rules: TcpRules,
     pub balance: BalanceAlgorithm,
     pub persist_rdp_cookie: Option<String>,
     pub hash_type: HashType,

@@ -62,4 +62,4 @@ fn test(acl: &Acl, scope: &Scope) -> Verdict {
     any(acl.tests().map(|test| comparison::test(test, scope)))
 }
 
-mod comparison;
+pub mod comparison;

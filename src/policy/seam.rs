@@ -9,6 +9,6 @@ pub fn address(expression: &Expression, scope: &Scope) -> Option<IpAddr> {
 pub fn integer(expression: &Expression, scope: &Scope) -> Option<i64> {
     super::sample::fetch_integer(expression, scope)
 }
-pub fn holds(_: &Condition, _: &Scope) -> bool {
-    false
+pub fn holds(condition: &Condition, scope: &Scope) -> bool {
+    super::condition::applies(Some(condition), scope)
 }

@@ -16,5 +16,6 @@ pub mod tcp;
 mod tcp_connect;
 mod tcp_deadline;
 mod tcp_facts;
+pub mod tcp_inspect;
 pub mod termination;
 pub mod token;

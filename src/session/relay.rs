@@ -101,6 +101,8 @@ pub struct Relay {
     /// The other end may be written to.
     open: bool,
     ended: bool,
+    /// Rules look at what comes: all of it is held, to be shown to them.
+    inspected: bool,
 }
 
 impl Relay {
@@ -132,7 +134,7 @@ impl Relay {
     /// Begins to receive before the other side is there: what comes is held, a little of it.
     pub fn start_receiving<D: Driver>(&mut self, wire: &mut Wire<D>) {
         self.started = true;
-        if self.choice == SpliceChoice::Always {
+        if self.choice == SpliceChoice::Always && !self.inspected {
             return; // from its first byte through the pipe, once there is somewhere to go
         }
         self.arm_receive(wire);
@@ -142,7 +144,8 @@ impl Relay {
     pub fn open<D: Driver>(&mut self, wire: &mut Wire<D>) -> Result<Flow, RelayError> {
         self.open = true;
         self.started = true;
-        if self.choice == SpliceChoice::Always && self.mode == Mode::Copy && self.segments.is_empty() {
+        let is_idle = self.segments.is_empty() && self.armed & RECEIVE == 0;
+        if self.choice == SpliceChoice::Always && self.mode == Mode::Copy && is_idle && !self.end_of_stream {
             (self.mode, self.next_mode) = (Mode::Splice, Mode::Splice);
             return self.splice(wire);
         }
@@ -161,6 +164,9 @@ impl Relay {
                 let filled = count as usize >= wire.driver.bytes(completion.buffer).len();
                 let segment = Segment { buffer: completion.buffer, offset: 0, length: count as u32 };
                 self.segments.push(segment);
+                if self.inspected {
+                    return Ok(Flow::Running);
+                }
                 self.meter(wire, filled, count as usize);
                 let waiting_max = if self.open { WAITING_SEGMENTS_MAX } else { EARLY_SEGMENTS_MAX };
                 if self.segments.len() > waiting_max {
@@ -171,6 +177,33 @@ impl Relay {
             error => return Err(RelayError::From(-error)),
         }
         self.pump(wire)
+    }
+
+    /// While `inspected`, what comes before the other side is there is held, however many receives it takes; whoever
+    /// asks for it must see to it that it ends.
+    pub fn set_inspected(&mut self, inspected: bool) {
+        self.inspected = inspected;
+    }
+
+    /// For a session that learns late where it goes.
+    pub fn set_splice(&mut self, choice: SpliceChoice) {
+        self.choice = choice;
+    }
+
+    /// Writes what is held into `text`, in place of what was in it. Many small pieces become one buffer.
+    pub fn copy_held<D: Driver>(&mut self, driver: &mut D, text: &mut Vec<u8>) {
+        text.clear();
+        for segment in self.segments.iter_mut() {
+            let (start, length) = (segment.offset as usize, segment.length as usize);
+            text.extend_from_slice(driver.bytes(segment.buffer).get(start..start + length).unwrap_or_default());
+        }
+        if self.segments.len() > WAITING_SEGMENTS_MAX {
+            while let Some(segment) = self.segments.pop() {
+                driver.release(segment.buffer);
+            }
+            let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            self.segments.push(Segment { buffer: driver.buffer_from(text), offset: 0, length });
+        }
     }
 
     /// Decides from one receive whether this is bulk.

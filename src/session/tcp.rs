@@ -5,6 +5,7 @@
 
 use super::relay::{Flow, Relay, RelayError};
 use super::surroundings::Surroundings;
+use super::tcp_inspect::Inspection;
 use super::termination::{Cause, Phase, Termination};
 use super::token::{Direction, Operation};
 use crate::config::model::{ListenerId, ProxyId, ServerId, SpliceSettings};
@@ -20,6 +21,8 @@ pub(super) const NO_SOCKET: Socket = Socket(-1);
 /// What the session is doing.
 #[derive(Debug)]
 pub(super) enum State {
+    /// Rules look at what the client sends; there is no backend yet.
+    Inspecting,
     /// Waiting for a server's slot.
     Queued(Ticket),
     /// connect() under way.
@@ -99,6 +102,8 @@ pub struct TcpSession {
     /// Ports of `source …:first-last` that turned out to be in use by a connection to the same server.
     pub(super) source_ports_tried: u16,
     independent_streams: bool,
+    /// Present where rules look at the session.
+    pub(super) inspection: Option<Box<Inspection>>,
     /// The log line was written.
     pub(super) logged: bool,
     /// Bytes already added to the counters (`option contstats`).
@@ -132,6 +137,7 @@ impl TcpSession {
             left_behind: 0,
             source_ports_tried: 0,
             independent_streams: false,
+            inspection: None,
             logged: false,
             booked_request: 0,
             booked_response: 0,
@@ -166,9 +172,14 @@ impl TcpSession {
 
     /// Starts to listen to the client and to look for a server.
     pub fn begin<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
+        self.request.set_inspected(self.inspection.is_some());
         let mut wire = around.wire(Direction::Request, self.accepted.client, self.server);
         self.request.start_receiving(&mut wire);
         self.independent_streams = around.config().proxy(self.accepted.frontend).options.independent_streams;
+        if self.inspection.is_some() {
+            self.state = State::Inspecting;
+            return self.inspect_request(around);
+        }
         self.entry = self.backend.map(|backend| assign::enter_backend(around.shared, backend));
         self.choose_server(around, None, None)
     }
@@ -210,6 +221,12 @@ impl TcpSession {
         };
         // A paused direction that goes on has its time-out again.
         self.deadline_changed |= completion.result == 0 || matches!(operation, Operation::Writable(_));
+        if self.inspects(direction) && flow.is_ok() && matches!(operation, Operation::Receive(_)) {
+            return match direction {
+                Direction::Request => self.inspect_request(around),
+                Direction::Response => self.inspect_response(around),
+            };
+        }
         self.flowed(around, direction, flow)
     }
 
@@ -296,7 +313,7 @@ impl TcpSession {
     }
 
     /// The client sent its end of stream before there was a server. `option abortonclose` makes that an abort.
-    fn client_left_early<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
+    pub(super) fn client_left_early<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
         let abort = self.backend.is_some_and(|backend| around.config().proxy(backend).options.abortonclose);
         if !abort {
             return Step::Continue;
@@ -309,6 +326,7 @@ impl TcpSession {
     /// The letter for what the session is doing now.
     pub(super) fn phase(&self) -> Phase {
         match self.state {
+            State::Inspecting => Phase::Request,
             State::Queued(_) => Phase::Queue,
             State::Connecting | State::Abandoning | State::TurnAround => Phase::Connect,
             State::Established | State::Closing => Phase::Data,

@@ -31,7 +31,7 @@ impl TcpSession {
             shared: around.shared,
             backend,
             client_ip,
-            key: None,
+            key: self.balance_key(),
             waiter: around.waiter(),
             keep,
             keep_whatever_state: false,
@@ -175,7 +175,7 @@ impl TcpSession {
         Opening {
             client: self.accepted.client,
             client_address: &self.accepted.address,
-            destination: None,
+            destination: self.destination_by_rule(),
             seed: self.accepted.monotonic_us / 7 + self.accepted.client.0 as u64 * 31,
             source_ports_tried: self.source_ports_tried,
         }
@@ -197,9 +197,17 @@ impl TcpSession {
             self.observe_success(around, server);
         }
         let (client, server) = (self.accepted.client, self.server);
-        let flow = self.response.open(&mut around.wire(Direction::Response, client, server));
-        if self.flowed(around, Direction::Response, flow) == Step::Over {
-            return Step::Over;
+        if self.inspects(Direction::Response) {
+            self.response.set_inspected(true);
+            self.response.start_receiving(&mut around.wire(Direction::Response, client, server));
+            if self.inspect_response(around) == Step::Over {
+                return Step::Over;
+            }
+        } else {
+            let flow = self.response.open(&mut around.wire(Direction::Response, client, server));
+            if self.flowed(around, Direction::Response, flow) == Step::Over {
+                return Step::Over;
+            }
         }
         let flow = self.request.open(&mut around.wire(Direction::Request, client, server));
         self.flowed(around, Direction::Request, flow)

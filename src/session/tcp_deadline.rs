@@ -31,6 +31,7 @@ impl TcpSession {
         let backend = self.backend.map(|backend| config.proxy(backend).timeouts).unwrap_or_default();
         let client_us = self.client_deadline_us(config);
         match self.state {
+            State::Inspecting => earlier(client_us, self.inspection_deadline_us()),
             State::Queued(_) => earlier(client_us, after(self.since_us, backend.queue.or(backend.connect))),
             State::Connecting => earlier(client_us, after(self.since_us, backend.connect)),
             State::TurnAround => {
@@ -40,6 +41,7 @@ impl TcpSession {
             State::Abandoning | State::Closing => None,
             State::Established => {
                 let both = earlier(client_us, self.server_deadline_us(config));
+                let both = earlier(both, self.inspection_deadline_us());
                 match config.proxy(self.accepted.frontend).options.contstats {
                     true => earlier(both, Some(self.since_us + CONTSTATS_US)),
                     false => both,
@@ -86,6 +88,7 @@ impl TcpSession {
             return self.over(around, Termination::new(Cause::ClientTimeout, phase));
         }
         match self.state {
+            State::Inspecting => self.inspect_request(around),
             State::Queued(_) => self.queue_timed_out(around),
             State::Connecting => self.connect_timed_out(around),
             State::TurnAround => self.try_again(around),
@@ -94,6 +97,8 @@ impl TcpSession {
                 if over(self.server_deadline_us(&config)) {
                     self.count_abort(around, false);
                     self.over(around, Termination::new(Cause::ServerTimeout, Phase::Data))
+                } else if over(self.inspection_deadline_us()) {
+                    self.inspect_response(around)
                 } else {
                     self.since_us = now_us;
                     self.book_bytes(around);

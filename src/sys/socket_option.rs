@@ -22,6 +22,9 @@ pub enum SocketOption {
     QuickAck(bool),
     /// SO_LINGER on with 0: close sends RST.
     LingerZero,
+    /// The next close tells the peer nothing: neither FIN nor RST leaves this machine (without CAP_NET_ADMIN: the RST
+    /// gets no farther than the first router).
+    SilentClose,
     ReceiveBufferBytes(u32),
     SendBufferBytes(u32),
     /// Bind before connect. With port 0: IP_BIND_ADDRESS_NO_PORT first, so that one source address is good for more
@@ -98,6 +101,19 @@ fn bind_source(socket: RawFd, source: &SocketAddr) -> io::Result<()> {
     socket::bind(socket, &KernelAddress::new(&SocketAddress::Ip(*source))?)
 }
 
+fn silent_close(socket: RawFd) -> io::Result<()> {
+    // A socket under repair is forgotten without a word.
+    if set(socket, libc::IPPROTO_TCP, libc::TCP_REPAIR, 1i32).is_ok() {
+        return Ok(());
+    }
+    if is_v6(socket) {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, 1i32)?;
+    } else {
+        set(socket, libc::IPPROTO_IP, libc::IP_TTL, 1i32)?;
+    }
+    set(socket, libc::SOL_SOCKET, libc::SO_LINGER, libc::linger { l_onoff: 1, l_linger: 0 })
+}
+
 /// Sets one option of an open socket.
 pub fn set_option(socket: RawFd, option: &SocketOption) -> io::Result<()> {
     use SocketOption as O;
@@ -111,6 +127,7 @@ pub fn set_option(socket: RawFd, option: &SocketOption) -> io::Result<()> {
         O::UserTimeoutMs(ms) => set(socket, tcp, libc::TCP_USER_TIMEOUT, int(*ms)),
         O::QuickAck(on) => set(socket, tcp, libc::TCP_QUICKACK, i32::from(*on)),
         O::LingerZero => set(socket, sol, libc::SO_LINGER, libc::linger { l_onoff: 1, l_linger: 0 }),
+        O::SilentClose => silent_close(socket),
         O::ReceiveBufferBytes(bytes) => set(socket, sol, libc::SO_RCVBUF, int(*bytes)),
         O::SendBufferBytes(bytes) => set(socket, sol, libc::SO_SNDBUF, int(*bytes)),
         O::BindSource(source) => bind_source(socket, source),

@@ -8,6 +8,7 @@ use crate::io::{Completion, Driver, Socket, SocketAddress, SocketOption};
 use crate::session::http::HttpSession;
 use crate::session::local_session::LocalSession;
 use crate::session::tcp::{Accepted, ClientAddress, Step, TcpSession};
+use crate::session::tcp_inspect;
 use crate::session::token::{Operation, SlotKey};
 use crate::shared::FrontendStatus;
 use crate::shared::places::Places;
@@ -223,6 +224,9 @@ impl<D: Driver> Worker<D> {
             monotonic_us: parked.monotonic_us,
             wall_us: parked.wall_us,
         };
+        if proxy.mode == ProxyMode::Tcp && tcp_inspect::has_rules(config, proxy) {
+            return self.serve_ruled(config, proxy, accepted);
+        }
         self.count_accepted(listener_id, frontend);
         if proxy.mode == ProxyMode::Http {
             let key = self.slots.insert(Tenant::Http(Box::new(HttpSession::new(accepted))));
@@ -242,8 +246,28 @@ impl<D: Driver> Worker<D> {
             proxy.frontend.as_ref().and_then(|frontend| frontend.default_backend)
         };
         self.count_backend_session(backend);
-        let splice = self.splice_settings(config, proxy, backend);
+        let splice = tcp_inspect::splice_settings(config, proxy, backend);
         let key = self.slots.insert(Tenant::Tcp(TcpSession::new(accepted, backend, splice)));
+        let Some(Tenant::Tcp(session)) = self.slots.get(key) else { return };
+        session_log::write_accepted(&mut self.core, session);
+        let step: Step = session.begin(&mut self.core.surroundings(key));
+        self.after_event(key, step)
+    }
+
+    /// As [`Worker::serve`] for TCP, where rules decide whether there is a session, and which backend it goes to.
+    fn serve_ruled(&mut self, config: &Config, proxy: &Proxy, accepted: Accepted) {
+        let (listener, frontend) = (accepted.listener, accepted.frontend);
+        self.count_connection(listener, frontend);
+        // A `listen` counts the bytes of those it refuses, too.
+        let backend = proxy.backend.is_some().then_some(frontend);
+        let splice = tcp_inspect::splice_settings(config, proxy, backend);
+        let key = self.slots.insert(Tenant::Tcp(TcpSession::new(accepted, backend, splice)));
+        let Some(Tenant::Tcp(session)) = self.slots.get(key) else { return };
+        session.inspect_with_rules();
+        if !session.admit(&mut self.core.surroundings(key)) {
+            return self.after_event(key, Step::Over);
+        }
+        self.count_session(listener, frontend);
         let Some(Tenant::Tcp(session)) = self.slots.get(key) else { return };
         session_log::write_accepted(&mut self.core, session);
         let step: Step = session.begin(&mut self.core.surroundings(key));
@@ -263,7 +287,8 @@ impl<D: Driver> Worker<D> {
                 || backend.source.as_ref().is_some_and(from_client)
                 || backend.servers.iter().any(|id| config.server(*id).source.as_ref().is_some_and(from_client))
         });
-        if proxy.log.targets.is_empty() && !hashed && proxy.mode == ProxyMode::Tcp {
+        let ruled = tcp_inspect::has_rules(config, proxy);
+        if proxy.log.targets.is_empty() && !hashed && !ruled && proxy.mode == ProxyMode::Tcp {
             return ClientAddress::NotAsked;
         }
         match self.core.driver.peer_address(socket) {

@@ -5,8 +5,7 @@
 //! holds the rest, as in HAProxy.
 
 use super::{Stage, Worker};
-use crate::config::model::{Config, Proxy};
-use crate::config::model::{ListenerId, ProxyId, SpliceChoice, SpliceSettings};
+use crate::config::model::{ListenerId, ProxyId};
 use crate::io::{Driver, Socket};
 use crate::shared::places::Places;
 use crate::shared::{FrontendStatus, raise_maximum};
@@ -51,6 +50,12 @@ impl<D: Driver> Worker<D> {
 
     /// Counts an admitted connection: totals, maxima, rates.
     pub(super) fn count_accepted(&mut self, listener: ListenerId, frontend: ProxyId) {
+        self.count_connection(listener, frontend);
+        self.count_session(listener, frontend);
+    }
+
+    /// A connection, which rules may still refuse to make a session.
+    pub(super) fn count_connection(&mut self, listener: ListenerId, frontend: ProxyId) {
         let shared = &self.core.shared;
         let now_us = self.core.now_us();
         let (process, proxy, state) = (&shared.process, shared.proxy(frontend), shared.listener(listener));
@@ -58,15 +63,20 @@ impl<D: Driver> Worker<D> {
         raise_maximum(&proxy.frontend_connections_max, proxy.frontend_connections.load(Ordering::Relaxed));
         raise_maximum(&state.connections_max, state.connections.load(Ordering::Relaxed));
         process.connection_rate.count(now_us);
-        process.session_rate.count(now_us);
         proxy.frontend_connection_rate.count(now_us);
-        proxy.frontend_session_rate.count(now_us);
         let counters = &shared.workers[self.core.number as usize];
-        let (frontend, listener) = (&counters.proxies[frontend.index()], &counters.listeners[listener.index()]);
-        frontend.frontend_connections.increment();
-        frontend.frontend_sessions.increment();
-        listener.connections.increment();
-        listener.sessions.increment();
+        counters.proxies[frontend.index()].frontend_connections.increment();
+        counters.listeners[listener.index()].connections.increment();
+    }
+
+    pub(super) fn count_session(&mut self, listener: ListenerId, frontend: ProxyId) {
+        let shared = &self.core.shared;
+        let now_us = self.core.now_us();
+        shared.process.session_rate.count(now_us);
+        shared.proxy(frontend).frontend_session_rate.count(now_us);
+        let counters = &shared.workers[self.core.number as usize];
+        counters.proxies[frontend.index()].frontend_sessions.increment();
+        counters.listeners[listener.index()].sessions.increment();
     }
 
     pub(super) fn count_backend_session(&mut self, backend: Option<ProxyId>) {
@@ -120,22 +130,5 @@ impl<D: Driver> Worker<D> {
         let frontend = self.core.shared.config.listener(listener).frontend;
         let status = self.core.shared.proxy(frontend).frontend_status.load(Ordering::Relaxed);
         status == FrontendStatus::Stopped as u8
-    }
-
-    /// The frontend's and the backend's wishes together, and `nosplice`.
-    pub(super) fn splice_settings(&self, config: &Config, proxy: &Proxy, backend: Option<ProxyId>) -> SpliceSettings {
-        if config.global.nosplice {
-            return SpliceSettings { request: SpliceChoice::Never, response: SpliceChoice::Never };
-        }
-        let other = backend.map_or(proxy.splice, |backend| config.proxy(backend).splice);
-        let both = |one: SpliceChoice, two: SpliceChoice| match (one, two) {
-            (SpliceChoice::Always, _) | (_, SpliceChoice::Always) => SpliceChoice::Always,
-            (SpliceChoice::Never, _) | (_, SpliceChoice::Never) => SpliceChoice::Never,
-            _ => SpliceChoice::Adaptive,
-        };
-        SpliceSettings {
-            request: both(proxy.splice.request, other.request),
-            response: both(proxy.splice.response, other.response),
-        }
     }
 }

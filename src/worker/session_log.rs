@@ -13,6 +13,8 @@ use std::sync::atomic::Ordering;
 
 const LEVEL_ERROR: u8 = 3;
 const LEVEL_INFO: u8 = 6;
+/// From here on: no line (`set-log-level silent`).
+const LEVEL_SILENT: u8 = 8;
 
 /// A server's or backend's change of state, to the log targets of its proxy.
 pub(super) fn write_state<D: Driver>(core: &mut Core<D>, log: &StateLog) {
@@ -63,7 +65,10 @@ pub(super) fn write_tcp<D: Driver>(core: &mut Core<D>, session: &mut TcpSession)
         return;
     }
     let level = if options.log_separate_errors && session.went_wrong() { LEVEL_ERROR } else { LEVEL_INFO };
-    write_facts(core, session, level);
+    let level = session.log_level().unwrap_or(level);
+    if level < LEVEL_SILENT {
+        write_facts(core, session, level);
+    }
 }
 
 /// Of a TCP session: what was asked of its sockets beforehand.

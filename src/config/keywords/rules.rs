@@ -12,27 +12,42 @@ macro_rules! actions {
 }
 
 pub(super) const ROWS: &[Row] = actions! {
-    FRONT TCP_RULES "tcp-request connection": "accept" "reject" "do-log" "expect-netscaler-cip layer4"
-        "expect-proxy layer4" "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0" "set-dst"
-        "set-dst-port" "set-fc-mark" "set-fc-tos" "set-mark" "set-src" "set-src-port" "set-tos" "set-var" "set-var-fmt"
-        "silent-drop" "unset-var";
-    FRONT STICK_TABLES "tcp-request connection": "track-sc" "track-sc0" "track-sc1" "track-sc2";
-    FRONT TCP_RULES "tcp-request session": "accept" "reject" "attach-srv" "do-log" "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0"
-        "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0" "set-dst" "set-dst-port" "set-fc-mark" "set-fc-tos" "set-mark" "set-src"
-        "set-src-port" "set-tos" "set-var" "set-var-fmt" "silent-drop" "unset-var";
-    FRONT STICK_TABLES "tcp-request session": "track-sc" "track-sc0" "track-sc1" "track-sc2";
-    PROXY TCP_RULES "tcp-request": "inspect-delay";
-    PROXY TCP_RULES "tcp-request content": "accept" "reject" "capture" "close" "do-log" "do-resolve" "sc-add-gpc"
-        "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0" "set-bandwidth-limit" "set-bc-mark"
-        "set-bc-tos" "set-dst" "set-dst-port" "set-fc-mark" "set-fc-tos" "set-log-level" "set-mark" "set-nice"
-        "set-priority-class" "set-priority-offset" "set-retries" "set-src" "set-src-port" "set-tos" "set-var"
-        "set-var-fmt" "silent-drop" "switch-mode" "unset-var" "use-service";
-    PROXY STICK_TABLES "tcp-request content": "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    FRONT SUPPORTED "tcp-request connection": "accept" "reject" "set-dst" "set-dst-port" "set-src" "set-src-port" "set-var"
+        "set-var-fmt" "silent-drop" "unset-var";
+    FRONT PROXY_PROTOCOL "tcp-request connection": "expect-netscaler-cip layer4" "expect-proxy layer4";
+    FRONT MARKS "tcp-request connection": "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    FRONT NEW_ACTIONS "tcp-request connection": "do-log";
+    FRONT STICK_TABLES "tcp-request connection": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    FRONT SUPPORTED "tcp-request session": "accept" "reject" "set-dst" "set-dst-port" "set-src" "set-src-port" "set-var"
+        "set-var-fmt" "silent-drop" "unset-var";
+    FRONT MARKS "tcp-request session": "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    FRONT NEW_ACTIONS "tcp-request session": "attach-srv" "do-log";
+    FRONT STICK_TABLES "tcp-request session": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    PROXY SUPPORTED "tcp-request": "inspect-delay";
+    PROXY SUPPORTED "tcp-request content": "accept" "reject" "capture" "set-dst" "set-dst-port" "set-log-level" "set-src"
+        "set-src-port" "set-var" "set-var-fmt" "silent-drop" "unset-var";
+    PROXY SWITCH_MODE "tcp-request content": "switch-mode";
+    PROXY NICE "tcp-request content": "set-nice";
+    PROXY MARKS "tcp-request content": "set-bc-mark" "set-bc-tos" "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    PROXY QUEUE_ORDER "tcp-request content": "set-priority-class" "set-priority-offset";
+    PROXY NEW_ACTIONS "tcp-request content": "close" "do-log" "set-retries";
+    PROXY BANDWIDTH "tcp-request content": "set-bandwidth-limit";
+    PROXY LUA "tcp-request content": "use-service";
+    PROXY RESOLVERS "tcp-request content": "do-resolve";
+    PROXY STICK_TABLES "tcp-request content": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
     PROXY SPOE "tcp-request content": "send-spoe-group";
-    BACK TCP_RULES "tcp-response": "inspect-delay";
-    BACK TCP_RULES "tcp-response content": "accept" "reject" "close" "do-log" "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0"
-        "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0" "set-bandwidth-limit" "set-fc-mark" "set-fc-tos" "set-log-level"
-        "set-mark" "set-nice" "set-tos" "set-var" "set-var-fmt" "silent-drop" "unset-var";
+    BACK SUPPORTED "tcp-response": "inspect-delay";
+    BACK SUPPORTED "tcp-response content": "accept" "reject" "close" "set-log-level" "set-var" "set-var-fmt" "silent-drop"
+        "unset-var";
+    BACK NICE "tcp-response content": "set-nice";
+    BACK MARKS "tcp-response content": "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    BACK NEW_ACTIONS "tcp-response content": "do-log";
+    BACK BANDWIDTH "tcp-response content": "set-bandwidth-limit";
+    BACK STICK_TABLES "tcp-response content": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0";
     BACK SPOE "tcp-response content": "send-spoe-group";
     PROXY SUPPORTED "http-request": "add-header" "allow" "auth" "del-header" "deny" "disable-l7-retry" "early-hint"
         "normalize-uri" "redirect" "reject" "replace-header" "replace-path" "replace-pathq" "replace-uri"
@@ -74,6 +89,10 @@ pub(super) const ROWS: &[Row] = actions! {
 };
 
 const SUPPORTED: Status = Status::Supported;
+const SWITCH_MODE: Status = Status::Refused {
+    reason: "a connection is TCP or HTTP from its first byte",
+    instead: "'mode http' in the frontend, and 'mode tcp' in one of its own for the rest",
+};
 const NICE: Status = Status::Accepted {
     why: "it orders tasks in HAProxy's scheduler; a worker here serves events in the order they came",
 };

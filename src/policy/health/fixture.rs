@@ -21,6 +21,7 @@ pub(crate) fn proxy(name: &str, listen: bool) -> Proxy {
         options: ProxyOptions::default(),
         splice: SpliceSettings::default(),
         http: HttpSettings::default(),
+        tcp_rules: Default::default(),
         forwarding: Default::default(),
         compression: Default::default(),
         rules: HttpRules::default(),

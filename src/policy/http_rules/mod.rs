@@ -4,7 +4,7 @@
 //! A request meets, in this order: the frontend's [`request`], its old regular expression rules, its statistics page,
 //! its [`redirects`]; then the same of the backend, where that is another proxy. `allow` ends one rule set only.
 
-mod addresses;
+pub(super) mod addresses;
 mod headers;
 mod normalize;
 mod redirect;

@@ -5,11 +5,11 @@ use super::request::milliseconds;
 use super::transfer::Encoding;
 use super::work::Work;
 use super::{HttpSession, Stage};
-use crate::config::model::{HttpReuse, HttpSettings, ProxyId, ServerId};
+use crate::config::model::{HttpReuse, HttpSettings, Persistence, ProxyId, ServerId};
 use crate::io::Driver;
 use crate::policy::assign::{AssignRequest, Assignment, Lease, assign};
 use crate::policy::cookie::{self, Selection};
-use crate::policy::health;
+use crate::policy::{health, switching};
 use crate::proto::http1::exchange_framing::finish_request;
 use crate::proto::http1::head::Version;
 use crate::proto::http1::response_head::ResponseHeadParser;
@@ -30,8 +30,14 @@ impl HttpSession {
     ) -> Step {
         self.ask(around, work, backend, crate::policy::forwarding::apply);
         self.ask(around, work, backend, crate::policy::compression::read_request);
-        let by_rule = self.ask(around, work, backend, |scope| super::pending::switching::choose_server(scope));
-        let selection = Selection { server: by_rule, ..Selection::default() };
+        let selection = self.ask(around, work, backend, |scope| {
+            let persistence = switching::persistence(scope);
+            Selection {
+                server: switching::choose_server(scope),
+                is_persistence_ignored: persistence == Persistence::Ignored,
+                is_persistence_forced: persistence == Persistence::Forced,
+            }
+        });
         let persistent = self.ask(around, work, backend, |scope| cookie::read_request(scope, selection));
         work.is_persistent = persistent.is_some();
         work.wanted_server = persistent.or_else(|| self.last_server_if_preferred(around, backend));

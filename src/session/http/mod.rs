@@ -14,7 +14,6 @@ mod connection;
 mod deadline;
 mod exchange;
 mod finish;
-mod pending;
 mod policies;
 mod request;
 mod response;

@@ -174,7 +174,7 @@ impl HttpSession {
             }
             let by_old_rule = work.exchange.backend;
             let backend =
-                by_old_rule.or_else(|| self.ask(around, work, frontend, super::pending::switching::choose_backend));
+                by_old_rule.or_else(|| self.ask(around, work, frontend, crate::policy::switching::choose_backend));
             let Some(backend) = backend else {
                 work.exchange.times.request_ms = -1;
                 return self.no_server(around, work, frontend);
@@ -278,7 +278,7 @@ impl HttpSession {
                 self.count_denied(around, proxy);
                 work.exchange.times.request_ms = -1;
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
-                let _ = around.driver.set_option(self.client.socket, &crate::io::SocketOption::LingerZero);
+                let _ = around.driver.set_option(self.client.socket, &crate::io::SocketOption::SilentClose);
                 self.end_without_answer(around, work)
             }
             // The caller has looked at these.
