@@ -45,13 +45,14 @@ impl HttpSession {
         self.choose_server(around, work)
     }
 
-    /// `option prefer-last-server`, and connections that are this client's own: the server of the last request, while
-    /// its queue is not longer than `max-keep-alive-queue`.
+    /// `option prefer-last-server`, or in the middle of an authentication: the server of the last request, while its
+    /// queue is not longer than `max-keep-alive-queue`. 2.6 has forgotten it as soon as the connection is in the common
+    /// pool, which is nearly always; here the option does what its text says.
     fn last_server_if_preferred<D: Driver>(&mut self, around: &Surroundings<D>, backend: ProxyId) -> Option<ServerId> {
         let last = self.last_server?;
         let config = around.config();
         let settings = &config.proxy(backend).http;
-        let preferred = settings.prefer_last_server || self.kept_server.is_some();
+        let preferred = settings.prefer_last_server || self.is_authenticating;
         let state = around.shared.server(last);
         let queued = state.queued.load(Ordering::Relaxed);
         let queue_allows = settings.max_keep_alive_queue.is_none_or(|max| queued <= max);
@@ -164,15 +165,14 @@ impl HttpSession {
 
     /// The client's own connection if it leads there, an idle one if `http-reuse` allows, a new one otherwise.
     fn reuse_or_connect<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work, server: ServerId) -> Step {
-        let kept = self.kept_server.take();
-        if let Some(key) = kept {
-            let fits = around.http.servers.get(key).is_some_and(|kept| {
+        let fits = |kept: &SlotKey| {
+            around.http.servers.get(*kept).is_some_and(|kept| {
                 kept.server == server && !kept.connection.end_of_stream() && !kept.connection.has_input()
-            });
-            if fits {
-                return self.use_connection(around, work, key);
-            }
-            self.release_server(around, key);
+            })
+        };
+        if let Some(index) = self.kept_servers.iter().position(fits) {
+            let key = self.kept_servers.swap_remove(index);
+            return self.use_connection(around, work, key);
         }
         let idle = self.may_reuse(around, work).then(|| around.http.servers.take_idle(server, around.key)).flatten();
         match idle {
@@ -403,6 +403,8 @@ impl HttpSession {
             return self.no_server(around, work, self.accepted.frontend);
         };
         self.drop_server(around, work);
+        // A second choice waits anew.
+        work.exchange.times.queue_ms = -1;
         work.is_request_sent = false;
         work.exchange.response.clear();
         work.response_parser.restart();
@@ -412,6 +414,7 @@ impl HttpSession {
             work.avoid_server = Some(server);
             return self.choose_server(around, work);
         }
+        work.exchange.times.queue_ms = milliseconds(around.now.monotonic_us.saturating_sub(work.head_us));
         self.connect(around, work, server)
     }
 

@@ -137,8 +137,13 @@ impl Connection {
     pub fn is_receive_over(&self) -> bool {
         self.armed & RECEIVE == 0
     }
-    pub fn is_polling(&self) -> bool {
-        self.armed & (READABLE | WRITABLE) != 0
+    /// Waits for something to splice.
+    pub fn is_polling_readable(&self) -> bool {
+        self.armed & READABLE != 0
+    }
+    /// Waits for its peer to take bytes again.
+    pub fn is_polling_writable(&self) -> bool {
+        self.armed & WRITABLE != 0
     }
     /// Received buffers in a row were full: there is much more to come.
     pub fn is_bulk(&self) -> bool {

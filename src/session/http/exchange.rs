@@ -1,5 +1,6 @@
 //! Both directions of an exchange after the request's head has gone out: bodies, the response, the end.
 
+use super::request::milliseconds;
 use super::transfer::Progress;
 use super::work::Work;
 use super::{HttpSession, Stage};
@@ -189,6 +190,10 @@ impl HttpSession {
         if work.exchange.backend.is_some() {
             self.count_abort(around, work, true);
         }
+        if let Stage::Queued(ticket) = &self.stage {
+            work.exchange.times.queue_ms = milliseconds(around.now.monotonic_us.saturating_sub(work.head_us));
+            work.note_queue_position(ticket);
+        }
         match phase {
             Phase::Tarpit => work.note_tarpit(around.now.monotonic_us),
             phase => {
@@ -226,7 +231,7 @@ impl HttpSession {
 
     /// The server's connection died.
     pub(super) fn server_failed<D: Driver>(&mut self, around: &mut Surroundings<D>, key: SlotKey, _errno: i32) -> Step {
-        if self.kept_server == Some(key) {
+        if self.kept_servers.contains(&key) {
             return self.kept_server_moved(around, key);
         }
         // What it had said before counts; its end is in the connection now.

@@ -12,6 +12,9 @@ use crate::session::surroundings::Surroundings;
 use crate::session::tcp::Step;
 use crate::session::termination::{Cause, Phase, Termination};
 
+/// Connections of its own that a client may keep: `max-session-srv-conns`' default.
+const KEPT_SERVERS_MAX: usize = 5;
+
 impl HttpSession {
     /// Both messages are through: the line is written, and the connection goes on or ends.
     pub(super) fn finish<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
@@ -67,6 +70,7 @@ impl HttpSession {
 
     fn release_or_close<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) {
         self.last_server = work.exchange.server;
+        self.is_authenticating = matches!(work.exchange.status, 401 | 407);
         let Some(key) = work.server.take() else { return };
         let sound = work.server_keeps_alive
             && !work.is_tunnel
@@ -88,15 +92,15 @@ impl HttpSession {
             }
             server.connection.receive(around.driver);
         }
-        if let Some(before) = self.kept_server.replace(key)
-            && before != key
-        {
-            around.http.servers.close(around.driver, before);
+        if self.kept_servers.len() >= KEPT_SERVERS_MAX {
+            let oldest = self.kept_servers.remove(0);
+            around.http.servers.close(around.driver, oldest);
         }
+        self.kept_servers.push(key);
     }
 
     fn close_kept<D: Driver>(&mut self, around: &mut Surroundings<D>) {
-        if let Some(key) = self.kept_server.take() {
+        for key in std::mem::take(&mut self.kept_servers) {
             around.http.servers.close(around.driver, key);
         }
     }

@@ -96,10 +96,12 @@ pub struct HttpSession {
     client: Connection,
     facts: Client,
     work: Option<Box<Work>>,
-    /// A server's connection that stays this client's between requests.
-    kept_server: Option<SlotKey>,
-    /// Where the last request went (`option prefer-last-server`, `http-reuse never`).
+    /// Connections that stay this client's between requests (`http-reuse never`).
+    kept_servers: Vec<SlotKey>,
+    /// Where the last request went.
     last_server: Option<ServerId>,
+    /// The last answer was 401 or 407: authentication that belongs to the connection goes on there.
+    is_authenticating: bool,
     /// When the wait for the next request began, monotonic and wall clock.
     idle_since_us: u64,
     idle_since_wall_us: u64,
@@ -124,8 +126,9 @@ impl HttpSession {
             client: Connection::new(accepted.client, Side::Client, NO_KEY, accepted.monotonic_us),
             facts,
             work: None,
-            kept_server: None,
+            kept_servers: Vec::new(),
             last_server: None,
+            is_authenticating: false,
             idle_since_us: accepted.monotonic_us,
             idle_since_wall_us: accepted.wall_us,
             is_input_spoiled: false,
@@ -286,7 +289,7 @@ impl HttpSession {
                 }
             }
         }
-        if self.kept_server == Some(key) && self.work.as_ref().is_none_or(|work| work.server != Some(key)) {
+        if self.kept_servers.contains(&key) && self.work.as_ref().is_none_or(|work| work.server != Some(key)) {
             return self.kept_server_moved(around, key);
         }
         match self.stage {
@@ -300,7 +303,7 @@ impl HttpSession {
         if let Some(server) = around.http.servers.get(key)
             && (server.connection.has_input() || server.connection.end_of_stream())
         {
-            self.kept_server = None;
+            self.kept_servers.retain(|kept| *kept != key);
             around.http.servers.close(around.driver, key);
         }
         Step::Continue

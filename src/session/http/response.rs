@@ -121,7 +121,7 @@ impl HttpSession {
         }
         work.server_keeps_alive &= framing.keep_alive;
         work.is_tunnel = framing.body == Body::Tunnel;
-        work.response_is_bodiless = framing.body == Body::None;
+        work.response_sent_as = framing.sent;
         let source = match framing.body {
             Body::None => Framing::Nothing,
             Body::Length(length) => {
@@ -236,7 +236,7 @@ impl HttpSession {
         if around.http.is_stopping || HttpSettings::closes_client(&config.proxy(frontend).http) {
             work.client_keeps_alive = false;
         }
-        if !work.request_body.is_done() && !work.is_tunnel && (!work.server_keeps_alive || work.expects_continue) {
+        if !work.request_body.is_done() && !work.is_tunnel && !work.server_keeps_alive {
             // The rest of the request will not be read to its end.
             work.client_keeps_alive = false;
         }
@@ -383,19 +383,12 @@ impl HttpSession {
     }
 }
 
-/// How the client learns where the body ends: its length, chunks, or for HTTP/1.0 the end of the stream.
+/// How the client learns where the body ends. What compression makes has no length that is known.
 fn sent_body(work: &Work) -> Body {
-    if work.is_tunnel {
-        return Body::Tunnel;
-    }
-    if work.response_is_bodiless {
-        return Body::None;
-    }
-    let known = work.exchange.response_content_length.filter(|_| work.response_body.compressor.is_none());
-    match known {
-        Some(length) => Body::Length(length),
-        None if work.is_http10() => Body::UntilClose,
-        None => Body::Chunked,
+    match work.response_body.compressor {
+        None => work.response_sent_as,
+        Some(_) if work.is_http10() => Body::UntilClose,
+        Some(_) => Body::Chunked,
     }
 }
 

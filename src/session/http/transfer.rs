@@ -444,7 +444,8 @@ impl Transfer {
         target: &mut Connection,
         now_us: u64,
     ) -> Progress {
-        if source.is_polling() || target.is_polling() {
+        // In a tunnel the other polls of the two are the other direction's.
+        if source.is_polling_readable() || target.is_polling_writable() {
             return Progress::Running;
         }
         let Some(pipe) = self.pipe.or_else(|| driver.take_pipe()) else {

@@ -4,7 +4,7 @@ use super::transfer::Transfer;
 use crate::config::model::ServerId;
 use crate::policy::assign::{BackendEntry, Lease};
 use crate::policy::exchange::Exchange;
-use crate::proto::http1::exchange_framing::RequestFraming;
+use crate::proto::http1::exchange_framing::{Body, RequestFraming};
 use crate::proto::http1::head::{HeadLimits, HeadParser, Version};
 use crate::proto::http1::response_head::ResponseHeadParser;
 use crate::session::termination::Termination;
@@ -38,8 +38,8 @@ pub struct Work {
     pub server_keeps_alive: bool,
     /// What was decided about the request, and is held to until its response is out.
     pub framing: RequestFraming,
-    /// The response ends with its head, whatever that says.
-    pub response_is_bodiless: bool,
+    /// How the response's body goes on to the client, if nothing changes it.
+    pub response_sent_as: Body,
     pub expects_continue: bool,
     pub is_tunnel: bool,
     /// The request's head has been handed to the server's connection.
@@ -94,7 +94,7 @@ impl Default for Work {
             client_keeps_alive: false,
             server_keeps_alive: false,
             framing: RequestFraming::default(),
-            response_is_bodiless: false,
+            response_sent_as: Body::None,
             expects_continue: false,
             is_tunnel: false,
             is_request_sent: false,
