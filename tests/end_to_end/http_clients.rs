@@ -174,8 +174,11 @@ fn read_frame(client: &mut HttpClient) -> Vec<u8> {
 fn mqtt_over_websocket(flavour: Flavour) {
     let directory = TempDir::new().expect("a directory");
     let port = ports::free_port();
+    // Mosquitto 2.0.11 does not count a WebSocket listener as one, and ends if it has no other.
     let file = format!(
-        "user root\nlistener {port}\nsocket_domain ipv4\nprotocol websockets\nallow_anonymous true\npersistence false\n"
+        "user root\nlistener {} 127.0.0.1\nlistener {port}\nsocket_domain ipv4\nprotocol websockets\n\
+         allow_anonymous true\npersistence false\n",
+        ports::free_port()
     );
     let path = directory.path().join("mosquitto.conf");
     fs::write(&path, file).expect("written");

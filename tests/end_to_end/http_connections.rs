@@ -215,7 +215,8 @@ fn a_kept_connection_that_the_server_closed(flavour: Flavour) -> Vec<String> {
 
 fn prefer_last_server(flavour: Flavour) -> Vec<String> {
     let origins = vec![HttpOrigin::named("s1"), HttpOrigin::named("s2")];
-    let mut lab = Lab::listen(flavour, origins, "    option prefer-last-server\n    balance roundrobin");
+    let mut lab =
+        Lab::listen(flavour, origins, "    option prefer-last-server\n    http-reuse never\n    balance roundrobin");
     for _ in 0..3 {
         let mut client = lab.client();
         for number in 0..4 {

@@ -214,7 +214,7 @@ fn a_full_server_queues(flavour: Flavour) -> Vec<String> {
         .map(|note| match note.strip_prefix("log: ") {
             Some(log) => {
                 let words: Vec<&str> = log.split(' ').collect();
-                format!("log: {} {} {}", words[3], words[7], words[9])
+                format!("log: {} {} {}", words[2], words[5], words[7])
             }
             None => note,
         })
@@ -296,7 +296,7 @@ fn a_rule_denies(flavour: Flavour) -> Vec<String> {
 
 fn cookie_persistence(flavour: Flavour) -> Vec<String> {
     let origins = vec![HttpOrigin::named("s1"), HttpOrigin::named("s2")];
-    let text = "listen px\n    bind 127.0.0.1:{port}\n    balance roundrobin\n    cookie SRV insert indirect nocache\n\
+    let text = "listen px\n    bind 127.0.0.1:{port}\n    balance roundrobin\n    cookie SRV insert indirect\n\
                 \x20   server s1 {s1} cookie one\n    server s2 {s2} cookie two\n";
     let mut lab = Lab::start(flavour, origins, text);
     for _ in 0..2 {

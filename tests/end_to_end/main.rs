@@ -16,6 +16,7 @@ mod http_exchanges;
 mod http_failures;
 mod http_limits;
 mod http_messages;
+mod http_stats;
 mod http_timeouts;
 mod limits;
 mod mqtt;

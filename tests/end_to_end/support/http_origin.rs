@@ -48,15 +48,29 @@ pub struct Exchange<'a> {
     pub head: Head,
     wire: &'a mut Wire,
     body: Option<Body>,
+    record: &'a Record,
+    is_noted: bool,
 }
 
 impl Exchange<'_> {
     /// The request's body, waited for.
     pub fn body(&mut self) -> Result<&Body, String> {
         if self.body.is_none() {
+            // A request that is cut off has not arrived, whatever becomes of it.
+            self.is_noted = true;
             self.body = Some(self.wire.body(framing(&self.head, Framing::None)?)?);
+            self.is_noted = false;
+            self.note();
         }
         self.body.as_ref().ok_or_else(String::new)
+    }
+
+    /// Before the answer, so that who has the answer finds the request among those seen.
+    fn note(&mut self) {
+        if !std::mem::replace(&mut self.is_noted, true) {
+            let (head, body) = (self.head.clone(), self.body.clone().unwrap_or_default());
+            self.record.seen.lock().expect("requests").push(Seen { connection: self.connection, head, body });
+        }
     }
 
     pub fn method(&self) -> &str {
@@ -155,11 +169,6 @@ impl HttpOrigin {
         self.record.raw.lock().expect("bytes").clone()
     }
 
-    /// What a strict reader would not have read.
-    pub fn violations(&self) -> Vec<String> {
-        self.record.violations.lock().expect("violations").clone()
-    }
-
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         self.record.raw.lock().expect("bytes").len()
@@ -207,14 +216,13 @@ fn exchange(
 ) -> Result<Option<Next>, String> {
     let Some(head) = wire.head()? else { return Ok(None) };
     record.raw.lock().expect("bytes")[connection] = wire.received.clone();
-    let mut exchange = Exchange { connection, head, wire, body: None };
+    let mut exchange = Exchange { connection, head, wire, body: None, record, is_noted: false };
     let next = serve(&mut exchange);
     // Who answers early still reads what was announced, before the next request.
     if next == Next::Keep {
         exchange.body()?;
     }
-    let Exchange { head, body, .. } = exchange;
-    record.seen.lock().expect("requests").push(Seen { connection, head, body: body.unwrap_or_default() });
+    exchange.note();
     Ok(Some(next))
 }
 
