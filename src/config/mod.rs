@@ -42,6 +42,8 @@ mod model_tcp_rules;
 pub mod names;
 mod options;
 mod pattern_files;
+#[cfg(test)]
+pub(crate) use pattern_files::collect as pattern_files_collected;
 pub mod preprocess;
 mod resolve;
 mod resolve_global;

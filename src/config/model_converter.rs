@@ -1,6 +1,7 @@
 //! Compiled converters (configuration.txt section 7.3.1).
 
-use super::model_sample::{Operand, SampleType, TextOperand, TimeUnit, VariableName};
+use super::model_patterns::PatternView;
+use super::model_sample::{Operand, SampleType, TextOperand, TimeUnit, Value, VariableName};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// One step of an expression: what its input is cast to, and what is done.
@@ -105,6 +106,7 @@ pub enum Step {
     ServerQueue,
     SetVariable(VariableName, SetConditions),
     UnsetVariable(VariableName),
+    Map(MapUse),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,4 +199,22 @@ pub struct SetConditions {
     pub if_not_set: bool,
     pub if_greater: bool,
     pub if_less: bool,
+}
+
+/// A `map_*` converter: where keys are looked up, and what becomes of the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapUse {
+    pub view: PatternView,
+    /// `map_regm`: the value's `\\1` are what the groups of the key matched.
+    pub has_groups: bool,
+    pub output: MapOutput,
+    pub default: Option<Value>,
+}
+
+/// What the values of a map are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapOutput {
+    Text,
+    Integer,
+    Address,
 }

@@ -137,10 +137,6 @@ fn typed(kind: Kind, text: String, number: usize, context: &str) -> Result<Argum
 fn read_one(cursor: &mut Cursor, context: &str) -> Result<(String, char), String> {
     let mut text = String::new();
     let mut quote = None;
-    // Blanks before an argument are left out, unless they are quoted.
-    while cursor.peek() == Some(' ') {
-        cursor.next();
-    }
     loop {
         let Some(character) = cursor.next() else {
             let what = if quote.is_some() { "the closing quote" } else { "')'" };

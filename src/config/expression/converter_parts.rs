@@ -1,6 +1,7 @@
 //! From a converter's arguments to what is kept of them.
 
 use super::super::model::*;
+use super::super::pattern_files::{self, Columns};
 use super::arguments::Arguments;
 use super::fetch_parts::{unit, variable_name};
 use base64::Engine;
@@ -313,4 +314,22 @@ pub fn mqtt_field(arguments: &Arguments) -> Result<Step, String> {
         },
         _ => return Err(format!("unsupported packet type '{packet}': only CONNECT (1) and CONNACK (2) can be read")),
     }))
+}
+
+/// `map_<match>_<output>(file[,default])`
+pub fn map(arguments: &Arguments, method: MatchMethod, output: MapOutput, has_groups: bool) -> Result<Step, String> {
+    let view = pattern_files::open(arguments.text(0).unwrap_or_default(), Columns::KeyAndValue, method, false)?;
+    let default = match (arguments.text(1), output) {
+        (None, _) => None,
+        (Some(text), MapOutput::Text) => Some(Value::Text(text.as_bytes().into())),
+        (Some(text), MapOutput::Integer) => {
+            let number = text.parse().map_err(|_| format!("the default '{text}' is no integer"))?;
+            Some(Value::Integer(number))
+        }
+        (Some(text), MapOutput::Address) => {
+            let address = text.parse().map_err(|_| format!("the default '{text}' is no address"))?;
+            Some(Value::Address(address))
+        }
+    };
+    Ok(Step::Map(MapUse { view, has_groups, output, default }))
 }

@@ -27,11 +27,11 @@ const fn row(
 }
 
 pub fn find(name: &str) -> Option<&'static ConverterRow> {
-    ROWS.iter().find(|row| row.name == name)
+    ROWS.iter().chain(MAPS).find(|row| row.name == name)
 }
 
 pub fn names() -> impl Iterator<Item = &'static str> {
-    ROWS.iter().map(|row| row.name)
+    ROWS.iter().chain(MAPS).map(|row| row.name)
 }
 
 const NO_ARGUMENTS: (&[Kind], usize) = (&[], 0);
@@ -40,6 +40,9 @@ const NUMBER: (&[Kind], usize) = (&[I], 0);
 const ONE: (&[Kind], usize) = (&[T], 1);
 const IN_INTEGER: (SampleType, SampleType) = (Integer, Integer);
 const HASHED: (SampleType, SampleType) = (Binary, Integer);
+
+/// A file and a default.
+const MAP: (&[Kind], usize) = (&[T, T], 1);
 
 const ROWS: &[ConverterRow] = &[
     row("add", ONE, IN_INTEGER, |a| arithmetic(Arithmetic::Add, a)),
@@ -111,6 +114,39 @@ const ROWS: &[ConverterRow] = &[
     row("xxh3", NUMBER, HASHED, |a| hash(HashKind::Xxh3 { seed: a.integer(0).unwrap_or(0) as u64 })),
     row("xxh32", NUMBER, HASHED, |a| hash(HashKind::Xxh32 { seed: a.integer(0).unwrap_or(0) as u32 })),
     row("xxh64", NUMBER, HASHED, |a| hash(HashKind::Xxh64 { seed: a.integer(0).unwrap_or(0) as u64 })),
+];
+
+/// configuration.txt section 7.3.1, `map`
+const MAPS: &[ConverterRow] = &[
+    row("map", MAP, (Text, Text), |a| map(a, MatchMethod::Exact, MapOutput::Text, false)),
+    row("map_beg", MAP, (Text, Text), |a| map(a, MatchMethod::Begin, MapOutput::Text, false)),
+    row("map_beg_int", MAP, (Text, Integer), |a| map(a, MatchMethod::Begin, MapOutput::Integer, false)),
+    row("map_beg_ip", MAP, (Text, Address), |a| map(a, MatchMethod::Begin, MapOutput::Address, false)),
+    row("map_dir", MAP, (Text, Text), |a| map(a, MatchMethod::Directory, MapOutput::Text, false)),
+    row("map_dir_int", MAP, (Text, Integer), |a| map(a, MatchMethod::Directory, MapOutput::Integer, false)),
+    row("map_dir_ip", MAP, (Text, Address), |a| map(a, MatchMethod::Directory, MapOutput::Address, false)),
+    row("map_dom", MAP, (Text, Text), |a| map(a, MatchMethod::Domain, MapOutput::Text, false)),
+    row("map_dom_int", MAP, (Text, Integer), |a| map(a, MatchMethod::Domain, MapOutput::Integer, false)),
+    row("map_dom_ip", MAP, (Text, Address), |a| map(a, MatchMethod::Domain, MapOutput::Address, false)),
+    row("map_end", MAP, (Text, Text), |a| map(a, MatchMethod::End, MapOutput::Text, false)),
+    row("map_end_int", MAP, (Text, Integer), |a| map(a, MatchMethod::End, MapOutput::Integer, false)),
+    row("map_end_ip", MAP, (Text, Address), |a| map(a, MatchMethod::End, MapOutput::Address, false)),
+    row("map_int", MAP, (Integer, Text), |a| map(a, MatchMethod::Integer, MapOutput::Text, false)),
+    row("map_int_int", MAP, (Integer, Integer), |a| map(a, MatchMethod::Integer, MapOutput::Integer, false)),
+    row("map_int_ip", MAP, (Integer, Address), |a| map(a, MatchMethod::Integer, MapOutput::Address, false)),
+    row("map_ip", MAP, (Address, Text), |a| map(a, MatchMethod::Address, MapOutput::Text, false)),
+    row("map_ip_int", MAP, (Address, Integer), |a| map(a, MatchMethod::Address, MapOutput::Integer, false)),
+    row("map_ip_ip", MAP, (Address, Address), |a| map(a, MatchMethod::Address, MapOutput::Address, false)),
+    row("map_reg", MAP, (Text, Text), |a| map(a, MatchMethod::Regex, MapOutput::Text, false)),
+    row("map_reg_int", MAP, (Text, Integer), |a| map(a, MatchMethod::Regex, MapOutput::Integer, false)),
+    row("map_reg_ip", MAP, (Text, Address), |a| map(a, MatchMethod::Regex, MapOutput::Address, false)),
+    row("map_str", MAP, (Text, Text), |a| map(a, MatchMethod::Exact, MapOutput::Text, false)),
+    row("map_str_int", MAP, (Text, Integer), |a| map(a, MatchMethod::Exact, MapOutput::Integer, false)),
+    row("map_str_ip", MAP, (Text, Address), |a| map(a, MatchMethod::Exact, MapOutput::Address, false)),
+    row("map_sub", MAP, (Text, Text), |a| map(a, MatchMethod::Substring, MapOutput::Text, false)),
+    row("map_sub_int", MAP, (Text, Integer), |a| map(a, MatchMethod::Substring, MapOutput::Integer, false)),
+    row("map_sub_ip", MAP, (Text, Address), |a| map(a, MatchMethod::Substring, MapOutput::Address, false)),
+    row("map_regm", MAP, (Text, Text), |a| map(a, MatchMethod::Regex, MapOutput::Text, true)),
 ];
 
 fn variable(arguments: &super::Arguments) -> Result<VariableName, String> {

@@ -137,3 +137,6 @@ fn did_you_mean(near: Option<&str>) -> String {
 
 /// Reads all arguments of a row by position.
 type Make<T> = fn(&Arguments) -> Result<T, String>;
+
+#[cfg(test)]
+mod tests;

@@ -18,16 +18,13 @@ pub fn hex(bytes: &[u8]) -> Vec<u8> {
     text
 }
 
-/// 0 when it is no number of hexadecimal digits.
-pub fn hex_to_integer(text: &[u8]) -> i64 {
+/// `None` when something is no hexadecimal digit.
+pub fn hex_to_integer(text: &[u8]) -> Option<i64> {
     let mut number: u64 = 0;
     for byte in text {
-        match (*byte as char).to_digit(16) {
-            Some(digit) => number = (number << 4) | u64::from(digit),
-            None => return 0,
-        }
+        number = (number << 4) | u64::from((*byte as char).to_digit(16)?);
     }
-    number as i64
+    Some(number as i64)
 }
 
 /// The groups of `grouping`, with the separator between them.

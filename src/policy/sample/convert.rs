@@ -1,6 +1,6 @@
 //! Converters (configuration.txt section 7.3.1): the input is cast to what the converter takes, then changed.
 
-use super::{Sample, bytes, digests, figures, fix, internal, json, mqtt, texts, time};
+use super::{Sample, bytes, digests, figures, fix, internal, json, maps, mqtt, texts, time};
 use crate::config::model::{Arithmetic, Converter, Operand, SetConditions, Step, VariableName};
 use crate::policy::exchange::Scope;
 use crate::policy::variables;
@@ -34,7 +34,7 @@ fn of_bool<'a>(truth: bool, step: &'a Step) -> Option<Sample<'a>> {
     }
 }
 
-fn of_integer<'a>(number: i64, step: &'a Step, scope: &Scope) -> Option<Sample<'a>> {
+fn of_integer<'a>(number: i64, step: &'a Step, scope: &'a Scope) -> Option<Sample<'a>> {
     Some(match step {
         Step::Arithmetic(of, operand) => {
             let operand = match operand {
@@ -116,7 +116,7 @@ fn of_text<'a>(text: Cow<'a, [u8]>, step: &'a Step, scope: &'a Scope) -> Option<
             let other = internal::text_variable(name, scope)?;
             Sample::Integer(texts::compare(&text, &other))
         }
-        Step::HexToInteger => Sample::Integer(bytes::hex_to_integer(&text)),
+        Step::HexToInteger => Sample::Integer(bytes::hex_to_integer(&text)?),
         Step::Base64Decode => Sample::Binary(Cow::Owned(bytes::decode_base64(&text)?)),
         Step::Base64UrlDecode => Sample::Binary(Cow::Owned(bytes::decode_base64_url(&text)?)),
         Step::Json(input) => Sample::owned_text(json::escape(&text, *input)?),
@@ -176,12 +176,14 @@ fn of_binary<'a>(binary: Cow<'a, [u8]>, step: &'a Step, scope: &'a Scope) -> Opt
 }
 
 /// What takes any type.
-fn of_any<'a>(sample: Sample<'a>, step: &'a Step, scope: &Scope) -> Option<Sample<'a>> {
+fn of_any<'a>(sample: Sample<'a>, step: &'a Step, scope: &'a Scope) -> Option<Sample<'a>> {
     match step {
+        Step::Map(of) => maps::look_up(of, sample, scope),
         Step::SetVariable(name, conditions) => {
-            if may_set(name, &sample, *conditions, scope) {
-                variables::set(name, &sample, scope);
+            if !may_set(name, &sample, *conditions, scope) {
+                return None;
             }
+            variables::set(name, &sample, scope);
             Some(sample)
         }
         Step::UnsetVariable(name) => {

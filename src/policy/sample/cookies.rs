@@ -22,14 +22,18 @@ fn each_value<'a>(
         }
         let mut rest = Some(line);
         while let Some(text) = rest {
+            // HAProxy looks for a name, `=` and at least one more byte: `a=` at the end of the line is not seen.
+            if text.len() <= of.name.as_ref().map_or(0, |name| name.len()) + 1 {
+                break;
+            }
             let end = cookie_end(text);
             let cookie = text.get(..end).unwrap_or_default();
             // What follows a response's cookie are its attributes.
             rest = if is_response { None } else { text.get(end + 1..) };
-            let Some(equals) = memchr::memchr(b'=', cookie) else { continue };
-            let (given, value) = cookie.split_at(equals);
+            let (given, value) = cookie.split_at(memchr::memchr(b'=', cookie).unwrap_or(cookie.len()));
             let given = trim_blanks(given);
-            if given.is_empty() || of.name.as_ref().is_some_and(|wanted| **wanted != *given) {
+            // `$Version` and the like are of no cookie (RFC 2109).
+            if given.starts_with(b"$") || of.name.as_ref().is_some_and(|wanted| **wanted != *given) {
                 continue;
             }
             if visit(trim_blanks(value.get(1..).unwrap_or_default())).is_break() {

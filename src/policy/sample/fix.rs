@@ -1,6 +1,8 @@
 //! FIX messages (Financial Information eXchange): `tag=value` fields, each ended by a byte 1.
 
 const END: u8 = 1;
+/// Of the shortest message: version, body length, one letter of type, check sum.
+const LENGTH_MIN: usize = 26;
 const BEGIN_STRING: u64 = 8;
 const BODY_LENGTH: u64 = 9;
 const CHECK_SUM: u64 = 10;
@@ -24,6 +26,9 @@ fn field(bytes: &[u8]) -> Option<Option<(u64, &[u8], usize)>> {
 
 /// Whether one whole valid message stands at the start. `None`: it has not come whole.
 pub fn is_valid(bytes: &[u8]) -> Option<bool> {
+    if bytes.len() < LENGTH_MIN {
+        return None;
+    }
     let (mut at, mut index, mut body_end) = (0, 0, usize::MAX);
     loop {
         let Some((tag, value, length)) = field(bytes.get(at..).unwrap_or_default())? else { return Some(false) };

@@ -142,15 +142,11 @@ pub(super) fn asked<'a>(asked: Asked, value: &'a [u8]) -> Option<Sample<'a>> {
     }
 }
 
-/// An IPv4 address with or without a port, or an IPv6 address with or without brackets (and a port behind those).
+/// An IPv4 address with or without a port, or an IPv6 address with or without brackets.
 fn forwarded_address(value: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(value).ok()?;
     if let Some(rest) = text.strip_prefix('[') {
-        let (address, behind) = rest.split_once(']')?;
-        return (behind.is_empty() || is_port(behind))
-            .then(|| address.parse::<Ipv6Addr>().ok())
-            .flatten()
-            .map(IpAddr::V6);
+        return rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
     }
     match text.parse::<IpAddr>() {
         Ok(address) => Some(address),

@@ -14,6 +14,7 @@ mod fix;
 mod headers;
 mod internal;
 mod json;
+mod maps;
 mod mqtt;
 mod parameters;
 mod payload;
@@ -203,3 +204,10 @@ fn first<'a>(expression: &'a Expression, scope: &'a Scope) -> Outcome<Sample<'a>
         Fetch::Authorization(of) => Outcome::of(authorization::fetch(of, scope)),
     }
 }
+
+#[cfg(test)]
+mod fixture_tests;
+#[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
+mod sample_tests;

@@ -230,6 +230,9 @@ fn property(properties: &[u8], wanted: u8) -> Option<Property<'_>> {
 
 /// Whether the bytes begin with a valid CONNECT or CONNACK. `None`: not whole yet.
 pub fn is_valid(bytes: &[u8]) -> Option<bool> {
+    if bytes.len() < 2 {
+        return None;
+    }
     let read = match bytes.first() {
         Some(&CONNACK) => match connack(bytes) {
             Read::Packet(_) => Read::Packet(()),

@@ -12,10 +12,15 @@ fn timestamp(number: i64, unit: TimeUnit) -> Option<Timestamp> {
     }
 }
 
-/// RFC 9110 section 5.6.7.
+/// RFC 9110 section 5.6.7; with the part of the second in finer units, as HAProxy has it.
 pub fn http_date(number: i64, unit: TimeUnit) -> Option<Vec<u8>> {
     let zoned = timestamp(number, unit)?.to_zoned_datetime(TimeZone::UTC);
-    jiff::fmt::strtime::format("%a, %d %b %Y %H:%M:%S GMT", &zoned).ok().map(String::into_bytes)
+    let format = match unit {
+        TimeUnit::Seconds => "%a, %d %b %Y %H:%M:%S GMT",
+        TimeUnit::Milliseconds => "%a, %d %b %Y %H:%M:%S.%3f GMT",
+        TimeUnit::Microseconds => "%a, %d %b %Y %H:%M:%S.%6f GMT",
+    };
+    jiff::fmt::strtime::format(format, &zoned).ok().map(String::into_bytes)
 }
 
 /// strftime(3); `None` when the format has a conversion that is not known.
