@@ -339,6 +339,9 @@ pub struct Frontend {
     pub session_rate_limit: u32,
     pub backlog: Option<u32>,
     pub captures: Captures,
+    /// `unique-id-format`
+    pub unique_id: Option<LogFormat>,
+    pub unique_id_header: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -346,8 +349,6 @@ pub struct Backend {
     /// In file order (templates expanded).
     pub servers: Vec<ServerId>,
     pub balance: BalanceAlgorithm,
-    /// `persist rdp-cookie(<name>)`: the cookie whose value is the address of the server to go to.
-    pub persist_rdp_cookie: Option<String>,
     pub hash_type: HashType,
     /// `hash-balance-factor`, percent; 0 = off.
     pub hash_balance_factor: u32,

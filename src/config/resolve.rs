@@ -128,6 +128,8 @@ fn resolve_frontend(
         session_rate_limit: settings.session_rate_limit,
         backlog: settings.backlog,
         captures: captures(settings, global),
+        unique_id: settings.unique_id.clone(),
+        unique_id_header: settings.unique_id_header.clone(),
     }
 }
 
@@ -143,6 +145,13 @@ fn captures(settings: &ProxySettings, global: &Global) -> Captures {
 fn resolve_backend(proxy: &WrittenProxy, servers: Vec<ServerId>, diagnostics: &mut Diagnostics) -> Backend {
     let settings = &proxy.settings;
     let mut balance = settings.balance.clone();
+    if matches!(balance, BalanceAlgorithm::Hash(_)) && settings.mode != ProxyMode::Http {
+        let text = format!(
+            "proxy '{}' : 'balance hash' in 'mode tcp' is not supported yet; use 'balance source', or 'mode http'.",
+            proxy.name
+        );
+        diagnostics.about(Severity::Alert, &proxy.location, text);
+    }
     if balance.needs_http() && settings.mode != ProxyMode::Http {
         let text = format!(
             "Layer 7 hash not possible for proxy '{}' (needs 'mode http'). Falling back to round robin.",
@@ -154,7 +163,6 @@ fn resolve_backend(proxy: &WrittenProxy, servers: Vec<ServerId>, diagnostics: &m
     Backend {
         servers,
         balance,
-        persist_rdp_cookie: settings.persist_rdp_cookie.clone(),
         hash_type: settings.hash_type,
         hash_balance_factor: settings.hash_balance_factor,
         server_rules: Vec::new(),

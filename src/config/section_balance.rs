@@ -1,22 +1,17 @@
-//! `balance`, `hash-type`, `hash-balance-factor`, `persist rdp-cookie` (configuration.txt section 4.2).
+//! `balance`, `hash-type`, `hash-balance-factor` (configuration.txt section 4.2).
 
+use super::expression::parse_words;
 use super::model::*;
 use super::section_http::is_header_name;
 use super::statement::{LineParser, Statement};
 use super::values::parse_u32;
 use super::written::WrittenProxy;
 
-pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
-    ("balance", balance),
-    ("hash-type", hash_type),
-    ("hash-balance-factor", hash_balance_factor),
-    ("persist rdp-cookie", persist),
-];
+pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] =
+    &[("balance", balance), ("hash-type", hash_type), ("hash-balance-factor", hash_balance_factor)];
 
 /// The user's name.
 const RDP_COOKIE_DEFAULT: &str = "mstshash";
-/// The address that a session broker put into the cookie.
-const RDP_PERSIST_COOKIE_DEFAULT: &str = "msts";
 
 fn balance(statement: &mut Statement, proxy: &mut WrittenProxy) {
     let text = statement.text(0);
@@ -42,6 +37,7 @@ fn balance(statement: &mut Statement, proxy: &mut WrittenProxy) {
             return;
         }
         "url_param" => return url_parameter(statement, proxy),
+        "hash" => return expression(statement, proxy),
         _ if text.starts_with("hdr(") => return header(statement, proxy),
         "rdp-cookie" => BalanceAlgorithm::RdpCookie { name: RDP_COOKIE_DEFAULT.to_owned() },
         _ if text.starts_with("rdp-cookie(") => match in_parentheses(text) {
@@ -53,7 +49,7 @@ fn balance(statement: &mut Statement, proxy: &mut WrittenProxy) {
                 0,
                 format!(
                     "balance does not know '{text}'; it supports 'roundrobin', 'static-rr', 'leastconn', 'first', \
-                     'source', 'random(<draws>)', 'uri', 'url_param', 'hdr(<name>)' and 'rdp-cookie(<name>)'."
+                     'source', 'random(<draws>)', 'uri', 'url_param', 'hdr(<name>)' and 'hash <expression>'."
                 ),
             );
         }
@@ -122,6 +118,17 @@ fn url_parameter(statement: &mut Statement, proxy: &mut WrittenProxy) {
     }
 }
 
+/// `hash <expression>`
+fn expression(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    let Some((expression, next)) = parse_words(statement, 1, Place::USE_SERVER) else { return };
+    if statement.rest(next).is_empty() {
+        proxy.settings.balance = BalanceAlgorithm::Hash(expression);
+    } else {
+        let surplus = statement.text(next);
+        statement.error(next, format!("balance hash takes no other argument (got '{surplus}')."));
+    }
+}
+
 /// `hdr(<name>) [use_domain_only]`
 fn header(statement: &mut Statement, proxy: &mut WrittenProxy) {
     let Some(name) = in_parentheses(statement.text(0)).filter(|name| is_header_name(name)) else {
@@ -138,19 +145,6 @@ fn header(statement: &mut Statement, proxy: &mut WrittenProxy) {
     if statement.at_most(2) {
         proxy.settings.balance = BalanceAlgorithm::Header { name: name.to_owned(), use_domain_only };
     }
-}
-
-/// `persist rdp-cookie[(<name>)]`
-fn persist(statement: &mut Statement, proxy: &mut WrittenProxy) {
-    let name = match statement.line.words.get(1).map_or("", |word| word.text.as_str()) {
-        "rdp-cookie" => Some(RDP_PERSIST_COOKIE_DEFAULT),
-        text => in_parentheses(text),
-    };
-    let Some(name) = name else {
-        return statement.error(usize::MAX, "persist rdp-cookie(name) requires an rdp cookie name.");
-    };
-    proxy.settings.persist_rdp_cookie = Some(name.to_owned());
-    statement.at_most(0);
 }
 
 fn hash_type(statement: &mut Statement, proxy: &mut WrittenProxy) {

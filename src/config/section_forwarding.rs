@@ -1,13 +1,41 @@
-//! `option forwardfor`, `option originalto`, `option forwarded` (configuration.txt section 4.2).
+//! `option forwardfor`, `option originalto`, `option forwarded`, `unique-id-format`, `unique-id-header` (configuration.txt section 4.2).
 
 use super::keywords::Modifier;
+use super::log_format::{FormatPlace, compile};
 use super::model::*;
 use super::section_http::{is_header_name, note_http};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 
-pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] =
-    &[("option forwardfor", forward_for), ("option originalto", original_to), ("option forwarded", forwarded)];
+pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
+    ("option forwardfor", forward_for),
+    ("option originalto", original_to),
+    ("option forwarded", forwarded),
+    ("unique-id-format", unique_id_format),
+    ("unique-id-header", unique_id_header),
+];
+
+fn unique_id_format(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    note_http(statement, proxy);
+    let Some(text) = statement.required(0, "a format") else { return };
+    if !statement.rest(1).is_empty() {
+        return statement.error(1, "unique-id-format expects only one argument, don't forget to escape spaces!");
+    }
+    let format = compile(text, FormatPlace::UniqueId).map_err(|error| format!("'unique-id-format' : {error}"));
+    if let Some(format) = statement.accept(0, format) {
+        proxy.settings.unique_id = Some(format);
+    }
+}
+
+fn unique_id_header(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    note_http(statement, proxy);
+    let Some(name) = statement.required(0, "a header name") else { return };
+    if !is_header_name(name) {
+        return statement.error(0, format!("'unique-id-header' : '{name}' is not a header name."));
+    }
+    proxy.settings.unique_id_header = Some(name.to_owned());
+    statement.ignores_after(1);
+}
 
 fn forward_for(statement: &mut Statement, proxy: &mut WrittenProxy) {
     note_http(statement, proxy);

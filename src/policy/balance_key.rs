@@ -4,6 +4,7 @@
 use super::balance::hash;
 use super::exchange::Scope;
 use super::rdp_cookie::{self, RdpCookie};
+use super::sample;
 use crate::config::model::{BalanceAlgorithm, ProxyId, UriKey};
 use crate::proto::http1::{is_token_byte, trim_blanks};
 
@@ -33,6 +34,10 @@ pub fn of(scope: &Scope) -> Option<u32> {
             RdpCookie::Found(value) if !value.is_empty() => value,
             _ => return None,
         },
+        BalanceAlgorithm::Hash(expression) => {
+            let sample = sample::fetch(expression, scope).found()?;
+            return Some(hash::key(&settings.hash_type, &sample.into_binary()));
+        }
         _ => return None,
     };
     Some(hash::key(&settings.hash_type, text))

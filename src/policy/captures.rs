@@ -5,8 +5,10 @@ use super::exchange::Scope;
 use crate::config::model::{Captures, HeaderCapture};
 use crate::proto::http1::message::Message;
 
-/// Keeps the frontend's captures of the request, as it came: before any rule.
+/// Keeps the frontend's captures of the request, as it came: before any rule. The request gets its unique id, too, so
+/// that rules can use it.
 pub fn request(scope: &mut Scope) {
+    super::forwarding::identify(scope);
     if let Some(captures) = captures_of(scope).filter(|captures| !captures.request.is_empty()) {
         let exchange = &mut *scope.exchange;
         keep(&captures.request, &exchange.request, &mut exchange.request_captures);

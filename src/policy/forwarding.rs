@@ -1,20 +1,39 @@
-//! What the server is told about the client: `X-Forwarded-For`, `X-Original-To`, `Forwarded` and its own name
+//! What the server is told about the client: `X-Forwarded-For`, `X-Original-To`, `Forwarded`, a unique id, and its own
+//! name
 //! (configuration.txt section 4.2).
 
 use super::exchange::Scope;
+use super::log_facts;
 use super::log_format::Endpoint;
-use crate::config::model::{ForwardAddress, Forwarded, Forwarding};
+use crate::config::model::{ForwardAddress, Forwarded, Forwarding, Frontend};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 const FORWARD_FOR_HEADER: &str = "X-Forwarded-For";
 const ORIGINAL_TO_HEADER: &str = "X-Original-To";
 
+/// Gives the request the id that the frontend's `unique-id-format` makes for it.
+pub fn identify(scope: &mut Scope) {
+    let Some(format) = frontend_of(scope).and_then(|frontend| frontend.unique_id.as_ref()) else { return };
+    let mut id = Vec::new();
+    log_facts::render(format, scope, &mut id);
+    scope.exchange.unique_id = Some(String::from_utf8_lossy(&id).into_owned());
+}
+
+fn frontend_of<'a>(scope: &Scope<'a>) -> Option<&'a Frontend> {
+    let shared = scope.shared;
+    shared.config.proxy(scope.client.frontend.unwrap_or(scope.proxy)).frontend.as_ref()
+}
+
 /// Adds what frontend and backend want the server to know, once all rules have run.
 pub fn apply(scope: &mut Scope) {
     let config = &scope.shared.config;
     let frontend = &config.proxy(scope.client.frontend.unwrap_or(scope.proxy)).forwarding;
     let backend = &config.proxy(scope.exchange.backend.unwrap_or(scope.proxy)).forwarding;
+    let id_header = frontend_of(scope).and_then(|frontend| frontend.unique_id_header.as_ref());
+    if let (Some(header), Some(id)) = (id_header, &scope.exchange.unique_id) {
+        scope.exchange.request.add_header(header.as_bytes(), id.as_bytes());
+    }
     if let Some(merged) = Merged::of(frontend, backend, |side| side.forward_for.as_ref(), FORWARD_FOR_HEADER)
         && let Endpoint::Ip(client) = scope.client.source
     {

@@ -38,7 +38,7 @@ fn after(frontend: &str, backend: &str, headers: &[(&str, &str)]) -> Vec<String>
     for (name, value) in headers {
         exchange.request.add_header(name.as_bytes(), value.as_bytes());
     }
-    apply(&mut Scope {
+    let mut scope = Scope {
         shared: &shared,
         worker: 0,
         monotonic_us: 0,
@@ -51,7 +51,9 @@ fn after(frontend: &str, backend: &str, headers: &[(&str, &str)]) -> Vec<String>
         payload: b"",
         is_payload_complete: true,
         hostname: "",
-    });
+    };
+    crate::policy::captures::request(&mut scope);
+    apply(&mut scope);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     exchange.request.headers().map(|(name, value)| format!("{}: {}", text(name), text(value))).collect()
 }
@@ -96,4 +98,12 @@ fn forwarded_is_written_as_rfc_7239_wants_it() {
     );
     assert_eq!(value("option forwarded by").as_deref(), Some("Forwarded: by=\"[2001:db8::1]\""));
     assert_eq!(value("option forwarded;no option forwarded"), None);
+}
+
+#[test]
+fn requests_get_a_unique_id() {
+    let format = "unique-id-format %{+X}o\\ %ci:%cp-%[req.hdr(a)]";
+    assert_eq!(after(&format!("{format};unique-id-header X-Id"), "", &[]), ["X-Id: C0000207:04D2-"]);
+    assert_eq!(after(&format!("{format};unique-id-header X-Id"), "", &[("A", "b")])[1], "X-Id: C0000207:04D2-b");
+    assert_eq!(after(format, "", &[]), [""; 0]);
 }

@@ -252,4 +252,11 @@ fn headers() {
         requests.push(Request::get("/").with("X-User", value).with("X-User", "second"));
     }
     compare("hdr", &["balance hdr(x-user)", "balance hdr(x-user); hash-type consistent"], &requests);
+    let expressions = [
+        "balance hash req.hdr(x-user)",
+        "balance hash req.hdr(x-user),lower,length; hash-type consistent",
+        "balance hash req.hdr(x-user),length,mul(1000)",
+        "balance hash path",
+    ];
+    compare("hash", &expressions, &requests);
 }
