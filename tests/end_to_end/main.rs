@@ -17,6 +17,7 @@ mod http_failures;
 mod http_limits;
 mod http_messages;
 mod http_stats;
+mod http_log_lines;
 mod http_timeouts;
 mod limits;
 mod mqtt;

@@ -1,0 +1,218 @@
+//! Formats of log lines, levels, and what is logged at all, side by side with HAProxy. What each kind of end writes is
+//! compared with the scenarios of failures, time-outs and limits.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::support::*;
+
+same_as_haproxy!(
+    tags_of_the_request,
+    captures_in_every_style,
+    flags_quote_and_escape,
+    expressions,
+    common_log_format,
+    structured_data,
+    error_log_format,
+    levels,
+    log_separate_errors,
+    dontlog_normal,
+    dontlognull,
+    http_ignore_probes,
+    logasap,
+    a_sample_of_the_lines,
+    a_long_request_line,
+);
+
+/// What the proxy logged for `script`, without dates and names of processes: `lines` go into the frontend. Each format
+/// must begin with `LINE`, so that the start messages of either proxy stay out.
+fn logged(flavour: Flavour, lines: &str, count: usize, script: impl FnOnce(&Lab)) -> Vec<String> {
+    let text = format!(
+        "frontend px\n    bind 127.0.0.1:{{port}}\n    default_backend b\n    timeout http-request 300ms\n    {}\n\
+         backend b\n    server s1 {{s1}}\n",
+        lines.replace(';', "\n    ")
+    );
+    let mut setup = Setup::new(flavour);
+    let text = text.replace("{syslog}", &setup.syslog.address().to_string());
+    setup.defaults.push("timeout client 5s".to_string());
+    let lab = Lab::start_with(setup, vec![HttpOrigin::named("s1")], &text);
+    script(&lab);
+    let found = || {
+        let lines = lab.proxy.syslog().lines();
+        lines.iter().filter(|line| line.contains("LINE")).map(|line| undated(line)).collect::<Vec<_>>()
+    };
+    eventually(10, &format!("{count} lines"), || {
+        if found().len() >= count { Ok(()) } else { Err(format!("{:#?}", lab.proxy.syslog().lines())) }
+    });
+    thread::sleep(Duration::from_millis(200));
+    let mut found = found();
+    found.push(format!("{} lines", found.len()));
+    found
+}
+
+/// Priority and message.
+fn undated(line: &str) -> String {
+    let priority = line.split_once('>').map_or("", |(priority, _)| priority);
+    let message = line.split_once("]: ").or_else(|| line.split_once(" - ")).map_or(line, |(_, message)| message);
+    // RFC 5424: the process, before the structured data.
+    let message = match message.split_once(" - ") {
+        Some((process, message)) if process.starts_with("haproxy ") => message,
+        _ => message,
+    };
+    format!("{priority}> {}", message.trim_end())
+}
+
+/// One request, after which the connection is closed; its answer is read whole.
+fn ask(lab: &Lab, request: impl AsRef<[u8]>) {
+    lab.client().ask(request);
+}
+
+fn bad(lab: &Lab) {
+    let mut client = lab.client();
+    client.send("GET / /x HTTP/1.1\r\n\r\n");
+    let _ = client.try_response("GET");
+}
+
+const ODD: &str = "GET /p]a%23;x?q=1\"\\]{|} HTTP/1.1\r\nHost: test\r\nX-More: a\"#{b}|\\]c\r\nX-Odd: x\ty \"#{|}\\]\u{e9} z\r\n\
+    Cookie: sess=v\"]\\#{1}\r\n\r\n";
+
+fn tags_of_the_request(flavour: Flavour) -> Vec<String> {
+    let format =
+        "log-format \"LINE %HM|%HU|%HP|%HPO|%HQ|%HV|%r|%ST|%ts|%tsc|%f|%ft|%b|%s|%rc|%sq|%bq|%lc|%rt|%Th|%Ti|%%\"";
+    logged(flavour, format, 4, |lab| {
+        ask(lab, ODD);
+        ask(lab, get("/?"));
+        ask(lab, "HEAD http://test/a/b?c HTTP/1.1\r\nHost: test\r\n\r\n");
+        ask(lab, "OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n");
+    })
+}
+
+const CAPTURES: &str = "capture request header X-More len 20;capture request header X-Odd len 30;\
+    capture request header None len 9;capture cookie sess len 30;capture response header X-Server len 9";
+
+fn captures_in_every_style(flavour: Flavour) -> Vec<String> {
+    let format = "log-format \"LINE %hr %hs %hrl %hsl %{+Q}hr %{+Q}hs %{+Q}hrl %{+Q}hsl %CC %CS %{+Q}CC %{+Q}CS\"";
+    logged(flavour, &format!("{CAPTURES};{format}"), 3, |lab| {
+        ask(lab, ODD);
+        ask(lab, get("/?cookie=sess:1"));
+        bad(lab);
+    })
+}
+
+fn flags_quote_and_escape(flavour: Flavour) -> Vec<String> {
+    let format = "log-format \"LINE %{+Q,+E}o %hr %hrl %CC %r %HU %b %{-Q}r %{-E}CC %{-Q,-E}hrl\"";
+    logged(flavour, &format!("{CAPTURES};{format}"), 1, |lab| ask(lab, ODD))
+}
+
+fn expressions(flavour: Flavour) -> Vec<String> {
+    let lines = "log-format \"LINE %[src] %[var(txn.b)] %{+Q}[var(txn.b)] %{+Q}[capture.req.uri,upper] \
+        %[capture.req.uri] %[capture.req.method] %[int(-5)] %[bool(true)]\"";
+    logged(flavour, lines, 1, |lab| ask(lab, get("/a?b")))
+}
+
+fn common_log_format(flavour: Flavour) -> Vec<String> {
+    // Its own format has dates and ports: what stands between them.
+    let format = "log-format \"LINE %{+Q}o %{-Q}ci - - %r %ST \\\"\\\" %ft %b %s %tsc %rc %sq %bq %CC %CS %hrl %hsl\"";
+    logged(flavour, &format!("{CAPTURES};{format}"), 2, |lab| {
+        ask(lab, ODD);
+        ask(lab, get("/?status=404"));
+    })
+}
+
+fn structured_data(flavour: Flavour) -> Vec<String> {
+    let lines = "no log;log {syslog} format rfc5424 local3;log {syslog} format short local3;\
+        capture request header X-Odd len 30;log-format \"LINE %ST\";\
+        log-format-sd \"[x@1 status=\\\"%ST\\\"  odd=\\\"%{+E}[capture.req.hdr(0)]\\\"]\"";
+    let mut found = logged(flavour, lines, 2, |lab| ask(lab, "GET / HTTP/1.1\r\nHost: test\r\nX-Odd: a\"]\\b\r\n\r\n"));
+    found.sort();
+    found
+}
+
+fn error_log_format(flavour: Flavour) -> Vec<String> {
+    let lines = "log-format \"LINE %ST %r\";error-log-format \"LINE error %ST %r %ts %b/%s\"";
+    logged(flavour, lines, 3, |lab| {
+        ask(lab, get("/"));
+        ask(lab, get("/?status=503"));
+        bad(lab);
+    })
+}
+
+fn levels(flavour: Flavour) -> Vec<String> {
+    let mut found = Vec::new();
+    for (level, count) in [("warning", 1), ("silent", 0), ("emerg", 1)] {
+        // HAProxy writes a format without anything of the answer before it runs the rules.
+        let lines = format!("http-request set-log-level {level};log-format \"LINE %HP %ST %Tt\"");
+        found.extend(logged(flavour, &lines, count, |lab| ask(lab, get("/"))));
+    }
+    // The times are not compared.
+    found.iter().map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" ")).collect()
+}
+
+fn log_separate_errors(flavour: Flavour) -> Vec<String> {
+    logged(flavour, "option log-separate-errors;log-format \"LINE %ST %ts\"", 4, |lab| {
+        ask(lab, get("/"));
+        ask(lab, get("/?status=404"));
+        ask(lab, get("/?status=500"));
+        bad(lab);
+    })
+}
+
+fn dontlog_normal(flavour: Flavour) -> Vec<String> {
+    logged(flavour, "option dontlog-normal;log-format \"LINE %ST %ts\"", 2, |lab| {
+        ask(lab, get("/"));
+        ask(lab, get("/?status=404"));
+        ask(lab, get("/?status=500"));
+        bad(lab);
+    })
+}
+
+/// Connections that say nothing, half a request, a request, nothing after a request.
+fn probes(flavour: Flavour, option: &str, count: usize) -> Vec<String> {
+    logged(flavour, &format!("{option};log-format \"LINE %ST %ts %r\""), count, |lab| {
+        drop(lab.client());
+        thread::sleep(Duration::from_millis(100));
+        let mut half = lab.client();
+        half.send("GET / HT");
+        thread::sleep(Duration::from_millis(100));
+        drop(half);
+        thread::sleep(Duration::from_millis(100));
+        // Silent until `timeout http-request`.
+        assert!(!lab.client().is_closed_within(Duration::from_millis(100)));
+        let mut client = lab.client();
+        client.get("/");
+        thread::sleep(Duration::from_millis(100));
+    })
+}
+
+fn dontlognull(flavour: Flavour) -> Vec<String> {
+    probes(flavour, "option dontlognull", 2)
+}
+
+fn http_ignore_probes(flavour: Flavour) -> Vec<String> {
+    probes(flavour, "option http-ignore-probes", 2)
+}
+
+fn logasap(flavour: Flavour) -> Vec<String> {
+    logged(flavour, "option logasap;log-format \"LINE %ST %ts %r\"", 2, |lab| {
+        let mut client = lab.client();
+        client.get("/?stall=100");
+        client.get("/2");
+    })
+}
+
+fn a_sample_of_the_lines(flavour: Flavour) -> Vec<String> {
+    let lines = "no log;log {syslog} sample 3,5-6:7 local3;log-format \"LINE %HU %Tt %B\"";
+    let sampled = logged(flavour, lines, 6, |lab| {
+        for number in 0..14 {
+            ask(lab, get(&format!("/{number}")));
+        }
+    });
+    // The times are not compared.
+    sampled.iter().map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" ")).collect()
+}
+
+fn a_long_request_line(flavour: Flavour) -> Vec<String> {
+    logged(flavour, "log-format \"LINE %HM %HU %HV %ST %{+Q}r\"", 1, |lab| {
+        ask(lab, get(&format!("/{}", "a".repeat(1200))))
+    })
+}
