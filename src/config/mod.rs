@@ -57,6 +57,7 @@ mod rules;
 mod section_acl;
 mod section_balance;
 mod section_bind;
+mod section_case_adjust;
 mod section_checks;
 mod section_compression;
 mod section_cookie;

@@ -87,6 +87,8 @@ impl Config {
 #[derive(Clone, Debug, Default)]
 pub struct Global {
     pub daemon: bool,
+    /// `h1-case-adjust` and the names of `h1-case-adjust-file`.
+    pub header_spellings: crate::proto::http1::case_map::CaseMap,
     /// `master-worker`, `-W`, `-Ws`.
     pub master_worker: bool,
     /// `nbproc` × `nbthread` as written; `None`: one worker per CPU this process may use.

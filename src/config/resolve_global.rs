@@ -66,6 +66,9 @@ pub fn resolve_global(
     global.maxrewrite_bytes = global.maxrewrite_bytes.min(global.bufsize_bytes / 2);
     global.log = LogSettings { targets: written.log_targets.clone() };
     global.cpu_map = cpu_map(&written.cpu_maps, layout);
+    if let Some((name, location)) = &written.header_spellings_file {
+        super::section_case_adjust::read(name, location, &mut global.header_spellings, diagnostics);
+    }
     if global.daemon && global.debug {
         let text = "'daemon' and 'debug' are both set: 'debug' wins, and the process stays in the foreground.";
         diagnostics.general(Severity::Warning, text);

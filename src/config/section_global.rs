@@ -24,6 +24,8 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenGlobal>)] = &[
     ("cpu-map", cpu_map),
     ("ringway.engine", engine),
     ("default-path", default_path),
+    ("h1-case-adjust", super::section_case_adjust::name),
+    ("h1-case-adjust-file", super::section_case_adjust::file),
     ("maxconn", |s, g| positive(s, &mut g.model.maxconn)),
     ("maxconnrate", |s, g| number(s, &mut g.model.maxconnrate)),
     ("maxsessrate", |s, g| number(s, &mut g.model.maxsessrate)),

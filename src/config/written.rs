@@ -28,6 +28,8 @@ pub struct WrittenGlobal {
     /// `cpu-map` lines: which workers (from 1; `None` = all), which CPUs, whether one CPU each in turn.
     pub cpu_maps: Vec<CpuMap>,
     pub log_targets: Vec<LogTarget>,
+    /// The last `h1-case-adjust-file`.
+    pub header_spellings_file: Option<(String, Location)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,6 +21,8 @@ pub(super) const ROWS: &[Row] = &[
     )
     .or_no(),
     supported(GLOBAL, "log-send-hostname [<name>]"),
+    supported(GLOBAL, "h1-case-adjust <from> <to>"),
+    supported(GLOBAL, "h1-case-adjust-file <file>"),
     supported(GLOBAL, "log-tag <tag>"),
     supported(GLOBAL, "master-worker [no-exit-on-failure]"),
     supported(GLOBAL, "nbthread <number>"),
@@ -154,8 +156,6 @@ pub(super) const ROWS: &[Row] = &[
     // What comes later
     row(GLOBAL, "acme.scheduler <switch>", CERTIFICATE_SERVICES),
     row(GLOBAL, "h1-accept-payload-with-any-method", HTTP),
-    row(GLOBAL, "h1-case-adjust <from> <to>", HTTP),
-    row(GLOBAL, "h1-case-adjust-file <file>", HTTP),
     row(GLOBAL, "h1-do-not-close-on-insecure-transfer-encoding", HTTP),
     row(GLOBAL, "harden.reject-privileged-ports.tcp <switch>", TCP_RULES).or_no(),
     row(GLOBAL, "http-err-codes <codes>", STICK_TABLES),

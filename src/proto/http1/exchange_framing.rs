@@ -55,6 +55,8 @@ pub struct RequestFraming {
     pub upgrade: Option<Upgrade>,
     pub is_connect: bool,
     pub is_head: bool,
+    /// The same of the request as it was sent: a rule may have changed the method.
+    pub is_head_sent: bool,
     /// Proxy-Connection is used in place of Connection, in this request and its response.
     pub uses_proxy_header: bool,
 }
@@ -70,6 +72,7 @@ impl Default for RequestFraming {
             upgrade: None,
             is_connect: false,
             is_head: false,
+            is_head_sent: false,
             uses_proxy_header: false,
         }
     }
@@ -142,6 +145,7 @@ pub fn request_framing(message: &mut Message, rules: RequestRules) -> Result<Req
         upgrade,
         is_connect,
         is_head: message.method() == b"HEAD",
+        is_head_sent: message.method() == b"HEAD",
         uses_proxy_header,
     })
 }
@@ -164,6 +168,8 @@ pub fn response_framing(
     let body = match length {
         _ if switches || (sent_request.is_connect && (200..300).contains(&status)) => Body::Tunnel,
         _ if bodiless => Body::None,
+        // To the client it is an answer to GET.
+        _ if sent_request.is_head_sent => Body::Length(0),
         _ if chunked => Body::Chunked,
         Some(length) => Body::Length(length),
         None => Body::UntilClose,
@@ -176,6 +182,7 @@ pub fn response_framing(
     // A server that announces a body where there cannot be one may send it, too.
     let suspicious = (names_a_body && ((100..200).contains(&status) || status == 204))
         || (status == 304 && chunked)
+        || (sent_request.is_head && !sent_request.is_head_sent && body == Body::None && status >= 200)
         || (chunked && (length.is_some() || message.version() == Version::Http10));
     let keep_alive =
         !suspicious && !matches!(body, Body::UntilClose | Body::Tunnel) && stays_open(message.version(), &options);
@@ -200,6 +207,8 @@ pub fn response_framing(
 /// header a rule took away is none any more.
 pub fn finish_request(message: &mut Message, framing: &mut RequestFraming, body: Body, keep_alive: bool) -> bool {
     write_framing(message, body);
+    framing.is_head_sent = message.method() == b"HEAD";
+    framing.is_connect &= message.method() == b"CONNECT";
     if framing.upgrade.is_some() && !message.has(b"Upgrade") {
         framing.upgrade = None;
     }

@@ -325,6 +325,23 @@ fn responses_to_head_connect_upgrade_and_old_clients() {
 }
 
 #[test]
+fn a_changed_method_changes_what_its_answer_is() {
+    let sent = |method: &str, as_method: &[u8]| {
+        let (mut framing, mut message) = request(&format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap();
+        message.set_method(as_method);
+        finish_request(&mut message, &mut framing, Body::None, true);
+        framing
+    };
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    let (framing, written) = response(answer, &sent("GET", b"HEAD")).unwrap();
+    assert_eq!((framing.body, framing.keep_alive), (Body::Length(0), true));
+    assert_eq!(written, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let (framing, written) = response(answer, &sent("HEAD", b"GET")).unwrap();
+    assert_eq!((framing.body, framing.keep_alive), (Body::None, false), "the server sends a body that nobody reads");
+    assert_eq!(written, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+}
+
+#[test]
 fn what_rules_left_is_made_to_say_what_is_sent() {
     let (mut framing, mut message) = request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n").unwrap();
     message.set_header(b"Content-Length", b"7");

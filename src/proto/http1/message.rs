@@ -3,6 +3,7 @@
 //! All text lives in one byte vector that the spans point into; an edit appends to it. A message is used again for the
 //! next exchange, so that a steady connection allocates nothing.
 
+use super::case_map::CaseMap;
 use super::head::{HeaderField, Span, Version};
 use super::is_token;
 
@@ -301,10 +302,19 @@ impl Message {
 
     /// Appends the head in its only form: single blanks, `Name: value`, CRLF, and the blank line.
     pub fn write_to(&self, output: &mut Vec<u8>) {
+        self.write_with(output, |name| name);
+    }
+
+    /// The same with header names spelled as the map has them (`option h1-case-adjust-bogus-client`, `-server`).
+    pub fn write_adjusted(&self, spellings: &CaseMap, output: &mut Vec<u8>) {
+        self.write_with(output, |name| spellings.spelled(name));
+    }
+
+    fn write_with<'a>(&'a self, output: &mut Vec<u8>, spelled: impl Fn(&'a [u8]) -> &'a [u8]) {
         self.write_first_line_to(output);
         output.extend_from_slice(b"\r\n");
         for (name, value) in self.headers() {
-            for part in [name, b": ", value, b"\r\n"] {
+            for part in [spelled(name), b": ", value, b"\r\n"] {
                 output.extend_from_slice(part);
             }
         }
@@ -342,6 +352,11 @@ mod tests {
         let mut output = Vec::new();
         message.write_to(&mut output);
         assert_eq!(output, b"GET /b HTTP/1.1\r\nHost: x\r\nA: 3\r\n\r\n");
+        let mut spellings = CaseMap::default();
+        spellings.add(b"host", b"HOST").unwrap();
+        output.clear();
+        message.write_adjusted(&spellings, &mut output);
+        assert_eq!(output, b"GET /b HTTP/1.1\r\nHOST: x\r\nA: 3\r\n\r\n");
         message.start_response(Version::Http10, 404, b"Not Found");
         output.clear();
         message.write_to(&mut output);

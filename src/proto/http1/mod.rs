@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod body;
+pub mod case_map;
 pub mod chunked;
 mod connection;
 pub mod exchange_framing;

@@ -11,7 +11,6 @@ use crate::policy::assign::{AssignRequest, Assignment, Lease, assign};
 use crate::policy::cookie::{self, Selection};
 use crate::policy::{health, switching};
 use crate::proto::http1::exchange_framing::finish_request;
-use crate::proto::http1::head::Version;
 use crate::proto::http1::response_head::ResponseHeadParser;
 use crate::session::server_socket::{Failure, Opening, has_next_source_port, may_redispatch};
 use crate::session::surroundings::Surroundings;
@@ -448,11 +447,10 @@ impl HttpSession {
         head.clear();
         let announced = !closes || proxy.http.pretend_keepalive;
         let request = &mut work.exchange.request;
-        request.set_version(Version::Http11);
         let body = work.framing.body;
         work.server_keeps_alive &= finish_request(request, &mut work.framing, body, announced);
         match proxy.http.adjust_case_bogus_server {
-            true => request.write_to(&mut head),
+            true => request.write_adjusted(&config.global.header_spellings, &mut head),
             false => request.write_to(&mut head),
         }
         work.is_request_sent = true;

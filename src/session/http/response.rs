@@ -273,7 +273,7 @@ impl HttpSession {
         let mut head = std::mem::take(&mut around.http.scratch);
         head.clear();
         match config.proxy(self.accepted.frontend).http.adjust_case_bogus_client {
-            true => response.write_to(&mut head),
+            true => response.write_adjusted(&config.global.header_spellings, &mut head),
             false => response.write_to(&mut head),
         }
         // A small body that is here already travels in the same segment.
