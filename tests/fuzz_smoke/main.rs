@@ -2,6 +2,7 @@
 //! is kept and tried first the next time).
 
 mod bodies;
+mod http_bodies;
 
 use proptest::prelude::*;
 
@@ -147,6 +148,150 @@ fn request_head() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
+/// Any of these pieces, and now and then a few bytes of anything.
+fn pieces(words: Vec<&'static str>) -> impl Strategy<Value = Vec<u8>> {
+    let word = prop::sample::select(words).prop_map(|word| word.as_bytes().to_vec());
+    let piece = prop_oneof![12 => word, 1 => prop::collection::vec(any::<u8>(), 1..3)];
+    prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
+}
+
+fn request() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop::sample::select(vec![
+        "GET / HTTP/1.1\r\nHost: a\r\n",
+        "POST http://a/ HTTP/1.1\r\nHost: a\r\n",
+        "GET /  HTTP/1.1\r\n",
+        "GET /\r\n",
+        "HEAD /# HTTP/1.0\r\n",
+        "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n",
+    ]);
+    let headers = pieces(vec![
+        "Content-Length: 5\r\n",
+        "content-length: 05\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Connection: close, x\r\n",
+        "Connection: upgrade\r\n",
+        "Upgrade: h2c, foo\r\n",
+        "X: y\r\n",
+        " fold\r\n",
+        "Host: a\r\n",
+        "TE: trailers\r\n",
+        "Expect: 100-continue\r\n",
+        "Odd@ : 1\n",
+        "\r\n",
+        ":",
+    ]);
+    (line, headers).prop_map(|(line, headers)| [line.as_bytes(), &headers, b"\r\n\r\n"].concat())
+}
+
+fn response() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop::sample::select(vec![
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.0 200\r\n",
+        "HTTP/1.1 204 No\r\n",
+        "HTTP/1.1 304 \r\n",
+        "HTTP/1.1 101 Switching\r\n",
+        "HTTP/1.1 100 Continue\r\n",
+    ]);
+    let headers = pieces(vec![
+        "Content-Length: 5\r\n",
+        "Content-Length: 5, 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Connection: close, x\r\n",
+        "Connection: keep-alive\r\n",
+        "Upgrade: h2\r\n",
+        "X: y\r\n",
+        "\tfold\n",
+        "Keep-Alive: 5\r\n",
+        "\r\n",
+    ]);
+    (line, headers).prop_map(|(line, headers)| [line.as_bytes(), &headers, b"\r\n\r\n"].concat())
+}
+
+fn chunks() -> impl Strategy<Value = Vec<u8>> {
+    pieces(vec![
+        "1\r\na\r\n",
+        "3;x=\"y\"\r\nabc\r\n",
+        "0\r\n",
+        "\r\n",
+        "X: y\r\n",
+        "Host: b\r\n",
+        "0\r\n\r\n",
+        "\n",
+        "f",
+        ";",
+        " ",
+    ])
+}
+
+fn acl_line() -> impl Strategy<Value = Vec<u8>> {
+    pieces(vec![
+        "path_beg ",
+        "hdr(host) ",
+        "hdr_cnt(",
+        "src ",
+        "req.hdr(a,-1),lower ",
+        "-i ",
+        "-m ",
+        "beg ",
+        "reg ",
+        "ip ",
+        "int ",
+        "gt 5 ",
+        "1:9 ",
+        "-- ",
+        "127.0.0.0/8 ",
+        "::1/",
+        "^a(b|",
+        "{ ",
+        "} ",
+        "!",
+        "or ",
+        "|| ",
+        "METH_GET ",
+        "a ",
+        "TRUE ",
+        ")",
+        ",",
+        "-n ",
+        "-u 7 ",
+        "\"",
+        "\\",
+        "var(txn.x) ",
+        "found ",
+        "bool ",
+        "len 3 ",
+    ])
+}
+
+fn cookie_lines() -> impl Strategy<Value = Vec<u8>> {
+    let lines = pieces(vec![
+        "SRV=one",
+        "SRV=two~x",
+        "SRV=one|",
+        "SRV=",
+        "SRV",
+        "a=b",
+        "; ",
+        ";",
+        ",",
+        "=",
+        "\"",
+        "$Path=/",
+        "\\",
+        " ",
+        "~",
+        "|AAAAA|AAAAA",
+        "; Path=/; HttpOnly",
+        "expires=Mon, 1",
+    ]);
+    (any::<u8>(), lines, cookie_value())
+        .prop_map(|(choice, request, response)| [&[choice][..], &request, &[0xff], response.as_bytes()].concat())
+}
+
+fn cookie_value() -> impl Strategy<Value = String> {
+    "(SRV=|one|two|[ -~]{0,4}|; |, ){0,6}"
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -178,6 +323,31 @@ proptest! {
     #[test]
     fn any_bytes_as_a_request_head(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         bodies::http1_head(&bytes);
+    }
+
+    #[test]
+    fn requests_have_one_reading(bytes in request()) {
+        http_bodies::http1_request(&bytes);
+    }
+
+    #[test]
+    fn responses_have_one_reading(bytes in response()) {
+        http_bodies::http1_response(&bytes);
+    }
+
+    #[test]
+    fn chunked_bodies_have_one_reading(bytes in chunks()) {
+        http_bodies::http1_chunked(&bytes);
+    }
+
+    #[test]
+    fn acl_lines_are_read_or_refused(bytes in acl_line()) {
+        http_bodies::acl(&bytes);
+    }
+
+    #[test]
+    fn rewritten_cookies_are_headers_still(bytes in cookie_lines()) {
+        http_bodies::cookies(&bytes);
     }
 
     #[test]
