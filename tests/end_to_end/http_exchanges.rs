@@ -150,7 +150,8 @@ fn http_1_0(flavour: Flavour) -> Vec<String> {
             lab.note(format!("kept: {is_kept}"));
         }
     }
-    lab.finish(6)
+    // What version the server is spoken to in is each proxy's own.
+    lab.finish(6).into_iter().filter(|note| !note.starts_with("s1 was sent")).collect()
 }
 
 /// HAProxy 2.6 passes them on, which such a client cannot read (RFC 9112 section 6.1).
@@ -205,7 +206,8 @@ fn expect_100_continue(flavour: Flavour) -> Vec<String> {
     let refusal = client.response("POST");
     lab.note(format!("{}", refusal.status));
     drop(client);
-    lab.finish(3)
+    // The client leaves without its body: whether that still belongs to the exchange is a matter of moments.
+    lab.finish(3).into_iter().filter(|note| !note.contains("/no HTTP")).collect()
 }
 
 fn interim_answers(flavour: Flavour) -> Vec<String> {
@@ -253,7 +255,7 @@ fn connect_tunnels(flavour: Flavour) -> Vec<String> {
     });
     let mut lab = Lab::listen(flavour, vec![origin], "");
     let mut client = lab.client();
-    client.send("CONNECT far.test:443 HTTP/1.1\r\nHost: far.test:443\r\n\r\n");
+    client.send("CONNECT far.test:8443 HTTP/1.1\r\nHost: far.test:8443\r\n\r\n");
     let response = client.response("CONNECT");
     assert_eq!(response.status, 200);
     lab.note_answer(&response);
@@ -288,7 +290,7 @@ fn a_refused_connect(flavour: Flavour) -> Vec<String> {
     });
     let mut lab = Lab::listen(flavour, vec![origin], "");
     let mut client = lab.client();
-    let response = client.ask("CONNECT far.test:443 HTTP/1.1\r\nHost: far.test:443\r\n\r\n");
+    let response = client.ask("CONNECT far.test:8443 HTTP/1.1\r\nHost: far.test:8443\r\n\r\n");
     assert_eq!((response.status, response.text().as_str()), (405, "no tunnels"));
     lab.note(format!("{} {}", response.status, response.text()));
     lab.finish(1)
@@ -334,7 +336,9 @@ fn a_refused_upgrade(flavour: Flavour) -> Vec<String> {
     let response = client.get("/next");
     lab.note_answer(&response);
     drop(client);
-    lab.finish(3)
+    // Which connections are used again behind a refusal is each proxy's own.
+    let without_number = |note: String| (0..3).fold(note, |note, n| note.replace(&format!("on connection {n}"), ""));
+    lab.finish(3).into_iter().map(without_number).collect()
 }
 
 fn absolute_targets(flavour: Flavour) -> Vec<String> {
@@ -368,7 +372,8 @@ fn large_bodies(flavour: Flavour) -> Vec<String> {
         lab.note_answer(&response);
     }
     drop(client);
-    lab.finish(10)
+    // How long twenty megabytes take is the machine's affair.
+    lab.finish(10).into_iter().filter(|note| !note.starts_with("log: ")).collect()
 }
 
 fn leading_empty_lines(flavour: Flavour) -> Vec<String> {

@@ -214,7 +214,7 @@ fn a_full_server_queues(flavour: Flavour) -> Vec<String> {
         .map(|note| match note.strip_prefix("log: ") {
             Some(log) => {
                 let words: Vec<&str> = log.split(' ').collect();
-                format!("log: {} {} {}", words[2], words[5], words[7])
+                format!("log: {} {} {}", words[2], words[6], words[8])
             }
             None => note,
         })
