@@ -1,7 +1,7 @@
 //! Compiled `http-request`, `http-response`, `http-after-response` and `redirect` rules, error pages and monitor
 //! answers of a proxy (configuration.txt section 4.2).
 
-use super::model::{Condition, Expression, Location, LogFormat};
+use super::model::{Condition, Expression, Location, LogFormat, PatternFileId, SetConditions, VariableName};
 use crate::proto::http1::response::reason;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +108,44 @@ pub enum HttpAction {
         value: TimeoutValue,
     },
     StrictMode(bool),
+    SetVariable {
+        name: VariableName,
+        value: VariableValue,
+        conditions: SetConditions,
+    },
+    UnsetVariable(VariableName),
+    /// The sample goes to a slot of the frontend's captures.
+    Capture {
+        sample: Expression,
+        slot: usize,
+    },
+    ChangePatterns(Box<PatternChange>),
+}
+
+/// What `set-var` and `set-var-fmt` keep.
+#[derive(Clone, Debug)]
+pub enum VariableValue {
+    Sample(Expression),
+    Text(TextFormat),
+}
+
+/// `add-acl`, `del-acl`, `set-map`, `del-map`: a change to a file of patterns, in memory only.
+#[derive(Clone, Debug)]
+pub struct PatternChange {
+    pub kind: PatternChangeKind,
+    pub file: PatternFileId,
+    /// As written, for messages.
+    pub file_name: String,
+    pub key: TextFormat,
+}
+
+#[derive(Clone, Debug)]
+pub enum PatternChangeKind {
+    AddAcl,
+    DeleteAcl,
+    /// With the key's new value.
+    SetMap(TextFormat),
+    DeleteMap,
 }
 
 /// Which time-out `set-timeout` changes.

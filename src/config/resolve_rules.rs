@@ -2,6 +2,7 @@
 
 use super::diagnostics::{Diagnostics, Severity};
 use super::model::*;
+use super::pattern_files;
 use super::rules::answers;
 use super::section_errors::{HttpErrorsSection, WrittenErrorPages};
 use super::written::*;
@@ -9,15 +10,16 @@ use super::written::*;
 /// Builds what [`Proxy::rules`] holds.
 pub fn resolve(proxy: &WrittenProxy, written: &Written, diagnostics: &mut Diagnostics) -> HttpRules {
     let settings = &proxy.settings;
-    let mut names = Names { proxy, written, diagnostics };
+    let mut names = Names { proxy, written, diagnostics, unread_files: pattern_files::unread() };
     let written_rules = &settings.http_rules;
-    let blocks_and_request: Vec<HttpRule> =
-        written_rules.blocks.iter().chain(&written_rules.request).map(|rule| names.rule(rule)).collect();
+    let captures = &settings.captures;
+    let mut request = names.rules(&written_rules.blocks, &captures.request);
+    request.extend(names.rules(&written_rules.request, &captures.request));
     let rules = HttpRules {
-        request: blocks_and_request,
-        redirects: names.rules(&written_rules.redirects),
-        response: names.rules(&written_rules.response),
-        after_response: names.rules(&written_rules.after_response),
+        request,
+        redirects: names.rules(&written_rules.redirects, &captures.request),
+        response: names.rules(&written_rules.response, &captures.response),
+        after_response: names.rules(&written_rules.after_response, &captures.response),
         error_pages: names.error_pages(),
         monitor_uri: settings.monitor_uri.as_ref().map(|uri| uri.as_bytes().into()),
         monitor_fail: settings.monitor_fail.clone(),
@@ -30,11 +32,33 @@ struct Names<'a> {
     proxy: &'a WrittenProxy,
     written: &'a Written,
     diagnostics: &'a mut Diagnostics,
+    unread_files: Vec<String>,
 }
 
 impl<'a> Names<'a> {
-    fn rules(&mut self, rules: &[HttpRule]) -> Vec<HttpRule> {
-        rules.iter().map(|rule| self.rule(rule)).collect()
+    /// `captures`: the slots that rules of this set may name.
+    fn rules(&mut self, rules: &[HttpRule], captures: &[HeaderCapture]) -> Vec<HttpRule> {
+        rules
+            .iter()
+            .map(|rule| {
+                self.check_capture(rule, captures);
+                self.rule(rule)
+            })
+            .collect()
+    }
+
+    /// A backend's rule means a slot of whichever frontend the request came through: nothing to check there.
+    fn check_capture(&mut self, rule: &HttpRule, captures: &[HeaderCapture]) {
+        if let HttpAction::Capture { slot, .. } = &rule.action
+            && self.proxy.kind.accepts_connections()
+            && *slot >= captures.len()
+        {
+            let text = format!(
+                "proxy '{}': unable to find capture id '{slot}': 'declare capture' makes slots, counted from 0.",
+                self.proxy.name
+            );
+            self.diagnostics.about(Severity::Alert, &rule.location, text);
+        }
     }
 
     /// The rule with the page of a named section in its place.
@@ -44,6 +68,15 @@ impl<'a> Names<'a> {
             && challenge.is_empty()
         {
             *challenge = answers::challenge(&self.proxy.name);
+        }
+        if let HttpAction::ChangePatterns(change) = &rule.action
+            && self.unread_files.contains(&change.file_name)
+        {
+            let text = format!(
+                "no ACL and no map reads the file '{}': a change to it would be seen by nobody.",
+                change.file_name
+            );
+            self.diagnostics.about(Severity::Alert, &rule.location, text);
         }
         if let HttpAction::Deny(source) | HttpAction::Tarpit(source) | HttpAction::Return(source) = &mut rule.action
             && let ReplySource::Section { status, .. } = source

@@ -2,7 +2,7 @@
 //! section 4.2).
 
 use super::model::{HttpAction, HttpRule, ReplySource};
-use super::rules::{answers, condition, edits, redirect, settings};
+use super::rules::{answers, condition, edits, redirect, settings, variables};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 
@@ -87,6 +87,14 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
         "strict-mode" settings::strict_mode,
         "tarpit" answers::tarpit,
         "wait-for-body" settings::wait_for_body,
+        "set-var" variables::set_variable,
+        "set-var-fmt" variables::set_variable_format,
+        "unset-var" variables::unset_variable,
+        "capture" variables::capture,
+        "set-map" variables::set_map,
+        "del-map" variables::del_map,
+        "del-acl" variables::del_acl,
+        "add-acl" variables::add_acl,
     }
     Response "http-response" {
         "add-header" edits::add_header,
@@ -102,6 +110,14 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
         "set-status" edits::set_status,
         "silent-drop" answers::silent_drop,
         "strict-mode" settings::strict_mode,
+        "set-var" variables::set_variable,
+        "set-var-fmt" variables::set_variable_format,
+        "unset-var" variables::unset_variable,
+        "capture" variables::capture,
+        "set-map" variables::set_map,
+        "del-map" variables::del_map,
+        "del-acl" variables::del_acl,
+        "add-acl" variables::add_acl,
     }
     AfterResponse "http-after-response" {
         "add-header" edits::add_header,
@@ -113,6 +129,13 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
         "set-log-level" settings::set_log_level,
         "set-status" edits::set_status,
         "strict-mode" settings::strict_mode,
+        "set-var" variables::set_variable,
+        "set-var-fmt" variables::set_variable_format,
+        "unset-var" variables::unset_variable,
+        "capture" variables::capture,
+        "set-map" variables::set_map,
+        "del-map" variables::del_map,
+        "del-acl" variables::del_acl,
     }
 };
 

@@ -22,7 +22,6 @@ pub mod old_rules;
 pub mod rdp_cookie;
 pub mod reply;
 pub mod sample;
-mod seam;
 pub mod state_log;
 pub mod switching;
 pub mod syslog;

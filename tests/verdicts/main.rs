@@ -4,6 +4,7 @@
 //! package `haproxy`); the lists below name each difference with its reason, and a difference that went away is an
 //! error, too: the lists stay true.
 
+mod http_rules;
 mod http_settings;
 
 use std::io::Write;

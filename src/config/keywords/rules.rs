@@ -54,7 +54,7 @@ pub(super) const ROWS: &[Row] = actions! {
         "replace-value" "return" "set-dst" "set-dst-port" "set-header" "set-log-level" "set-method" "set-path"
         "set-pathq" "set-query" "set-src" "set-src-port" "set-timeout" "set-uri" "silent-drop" "strict-mode" "tarpit"
         "wait-for-body";
-    PROXY HTTP "http-request": "add-acl" "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
+    PROXY SUPPORTED "http-request": "add-acl" "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
     PROXY NICE "http-request": "set-nice";
     PROXY MARKS "http-request": "set-bc-mark" "set-bc-tos" "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
     PROXY QUEUE_ORDER "http-request": "set-priority-class" "set-priority-offset";
@@ -69,7 +69,7 @@ pub(super) const ROWS: &[Row] = actions! {
     PROXY SPOE "http-request": "send-spoe-group";
     PROXY SUPPORTED "http-response": "add-header" "allow" "del-header" "deny" "redirect" "replace-header" "replace-value"
         "return" "set-header" "set-log-level" "set-status" "silent-drop" "strict-mode";
-    PROXY HTTP "http-response": "add-acl" "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
+    PROXY SUPPORTED "http-response": "add-acl" "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
     PROXY RESPONSE_BODIES "http-response": "wait-for-body";
     PROXY NICE "http-response": "set-nice";
     PROXY MARKS "http-response": "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Row] = actions! {
     PROXY SPOE "http-response": "send-spoe-group";
     PROXY SUPPORTED "http-after-response": "add-header" "allow" "del-header" "replace-header" "replace-value"
         "set-header" "set-log-level" "set-status" "strict-mode";
-    PROXY HTTP "http-after-response": "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
+    PROXY SUPPORTED "http-after-response": "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
     PROXY NEW_ACTIONS "http-after-response": "add-headers-bin" "del-headers-bin" "do-log" "set-headers-bin";
     PROXY STICK_TABLES "http-after-response": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
         "sc-set-gpt0";

@@ -9,10 +9,5 @@ use crate::config::written::WrittenProxy;
 
 /// Reads what follows a rule's own arguments: nothing, or a condition. `None` if an error was reported.
 pub fn parse(statement: &mut Statement, index: usize, proxy: &WrittenProxy, set: RuleSet) -> Option<Option<Condition>> {
-    let condition = acl::parse_condition(statement, index, &proxy.acls, format::place(set, proxy.kind))?;
-    if condition.is_some() {
-        statement.error(index, "conditions on rules are not supported yet: they come with ACLs in HTTP mode.");
-        return None;
-    }
-    Some(None)
+    acl::parse_condition(statement, index, &proxy.acls, format::place(set, proxy.kind))
 }

@@ -8,6 +8,7 @@ pub mod page_file;
 pub mod redirect;
 pub mod reply;
 pub mod settings;
+pub mod variables;
 
 use crate::config::statement::Statement;
 use crate::proto::http1::is_token;

@@ -1,7 +1,8 @@
 //! Actions that change how an exchange is treated: addresses, time-outs, log level, waiting for a body.
 
 use super::format;
-use crate::config::model::{HttpAction, TimeoutKind, TimeoutValue};
+use crate::config::expression;
+use crate::config::model::{Expression, HttpAction, TimeoutKind, TimeoutValue};
 use crate::config::section_http_rules::Context;
 use crate::config::statement::Statement;
 use crate::config::values::{DefaultUnit, parse_size, parse_time};
@@ -37,20 +38,26 @@ pub fn set_log_level(statement: &mut Statement, _: &mut Context) -> Parsed {
     }
 }
 
+/// An action that takes one expression.
+fn expression(statement: &mut Statement, context: &Context, action: fn(Expression) -> HttpAction) -> Parsed {
+    let (expression, end) = expression::parse_words(statement, 0, format::place_of(context))?;
+    Some((action(expression), end))
+}
+
 pub fn set_source(statement: &mut Statement, context: &mut Context) -> Parsed {
-    Some((HttpAction::SetSource(format::expression(statement, 0, format::place_of(context))?), 1))
+    expression(statement, context, HttpAction::SetSource)
 }
 
 pub fn set_source_port(statement: &mut Statement, context: &mut Context) -> Parsed {
-    Some((HttpAction::SetSourcePort(format::expression(statement, 0, format::place_of(context))?), 1))
+    expression(statement, context, HttpAction::SetSourcePort)
 }
 
 pub fn set_destination(statement: &mut Statement, context: &mut Context) -> Parsed {
-    Some((HttpAction::SetDestination(format::expression(statement, 0, format::place_of(context))?), 1))
+    expression(statement, context, HttpAction::SetDestination)
 }
 
 pub fn set_destination_port(statement: &mut Statement, context: &mut Context) -> Parsed {
-    Some((HttpAction::SetDestinationPort(format::expression(statement, 0, format::place_of(context))?), 1))
+    expression(statement, context, HttpAction::SetDestinationPort)
 }
 
 /// `set-timeout { client | server | tunnel } { <time> | <expression> }`
@@ -79,8 +86,8 @@ pub fn set_timeout(statement: &mut Statement, context: &mut Context) -> Parsed {
         return None;
     }
     if !text.starts_with(|character: char| character.is_ascii_digit()) {
-        let expression = format::expression(statement, 1, format::place_of(context))?;
-        return Some((HttpAction::SetTimeout { which, value: TimeoutValue::Expression(expression) }, 2));
+        let (expression, end) = expression::parse_words(statement, 1, format::place_of(context))?;
+        return Some((HttpAction::SetTimeout { which, value: TimeoutValue::Expression(expression) }, end));
     }
     let time = statement.accept(1, parse_time(text, DefaultUnit::Milliseconds, "set-timeout"))?;
     if time.is_zero() {

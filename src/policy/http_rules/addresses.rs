@@ -3,12 +3,12 @@
 use crate::config::model::Expression;
 use crate::policy::exchange::Scope;
 use crate::policy::log_format::Endpoint;
-use crate::policy::seam;
+use crate::policy::sample;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// `set-src`: the port stays where the address family did.
 pub fn set_source(scope: &mut Scope, expression: &Expression) {
-    if let Some(address) = seam::address(expression, scope) {
+    if let Some(address) = sample::fetch_address(expression, scope) {
         scope.client.source = with_address(&scope.client.source, address);
     }
 }
@@ -22,7 +22,7 @@ pub fn set_source_port(scope: &mut Scope, expression: &Expression) {
 
 /// `set-dst`
 pub fn set_destination(scope: &mut Scope, expression: &Expression) {
-    if let Some(address) = seam::address(expression, scope) {
+    if let Some(address) = sample::fetch_address(expression, scope) {
         scope.client.destination = Some(with_address(&destination(scope), address));
     }
 }
@@ -40,7 +40,7 @@ fn destination(scope: &Scope) -> Endpoint {
 
 /// The low 16 bits of the expression's number, as HAProxy takes them.
 fn port(expression: &Expression, scope: &Scope) -> Option<u16> {
-    seam::integer(expression, scope).map(|number| number as u16)
+    sample::fetch_integer(expression, scope).map(|number| number as u16)
 }
 
 fn with_address(endpoint: &Endpoint, address: IpAddr) -> Endpoint {

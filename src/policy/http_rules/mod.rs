@@ -12,9 +12,11 @@ mod target;
 pub(super) mod text;
 pub mod uri;
 
+use super::condition;
 use super::exchange::{Scope, Stage};
 use super::reply::{self, Reply};
-use super::seam;
+use super::sample::{self, Sample};
+use super::variables;
 use crate::config::model::*;
 use crate::proto::http1::head::Version;
 use crate::proto::http1::message::Message;
@@ -131,7 +133,7 @@ enum Step {
 
 /// Whether a condition holds for what is known now.
 pub(super) fn holds(condition: &Condition, scope: &Scope) -> bool {
-    seam::holds(condition, scope)
+    condition::applies(Some(condition), scope)
 }
 
 fn run(rules: &[HttpRule], scope: &mut Scope, from: usize) -> Step {
@@ -241,9 +243,66 @@ fn apply(action: &HttpAction, scope: &mut Scope, resume: usize) -> Result<Step, 
         HttpAction::SetDestinationPort(expression) => addresses::set_destination_port(scope, expression),
         HttpAction::DisableL7Retry => scope.exchange.is_l7_retry_disabled = true,
         HttpAction::SetTimeout { which, value } => set_timeout(scope, *which, value),
+        HttpAction::SetVariable { name, value, conditions } => set_variable(scope, name, value, *conditions),
+        HttpAction::UnsetVariable(name) => variables::unset(name, scope),
+        HttpAction::Capture { sample, slot } => capture(scope, sample, *slot),
+        HttpAction::ChangePatterns(change) => change_patterns(scope, change),
         HttpAction::StrictMode(_) => {}
     }
     Ok(Step::Next)
+}
+
+/// Without a sample nothing changes.
+fn set_variable(scope: &Scope, name: &VariableName, value: &VariableValue, conditions: SetConditions) {
+    let keep = |sample: Sample| {
+        if sample::may_set(name, &sample, conditions, scope) {
+            variables::set(name, &sample, scope);
+        }
+    };
+    match value {
+        VariableValue::Sample(expression) => {
+            if let Some(sample) = sample::fetch(expression, scope).found() {
+                keep(sample);
+            }
+        }
+        VariableValue::Text(text) => keep(Sample::Text(Cow::Borrowed(&text::render(text, scope)))),
+    }
+}
+
+/// Keeps a sample's text in a slot of the frontend's, which may have fewer than a backend's rule asks for.
+fn capture(scope: &mut Scope, sample: &Expression, slot: usize) {
+    let config = &scope.shared.config;
+    let frontend = scope.client.frontend.and_then(|id| config.proxies.get(id.index())?.frontend.as_ref());
+    let Some(frontend) = frontend else { return };
+    let is_request = scope.stage == Stage::Request;
+    let slots = if is_request { &frontend.captures.request } else { &frontend.captures.response };
+    let Some(length_max) = slots.get(slot).map(|slot| slot.length_max as usize) else { return };
+    let Some(text) = sample::fetch_text(sample, scope) else { return };
+    let text = text.get(..length_max).unwrap_or(&text).to_vec();
+    let kept = if is_request { &mut scope.exchange.request_captures } else { &mut scope.exchange.response_captures };
+    if kept.len() < slots.len() {
+        kept.resize(slots.len(), None);
+    }
+    if let Some(kept) = kept.get_mut(slot) {
+        *kept = Some(text);
+    }
+}
+
+/// A key that is no pattern of the file's kind changes nothing, as in HAProxy.
+fn change_patterns(scope: &Scope, change: &PatternChange) {
+    let Some(file) = scope.shared.pattern_files.get(change.file.0 as usize) else { return };
+    let key = text::render(&change.key, scope);
+    match &change.kind {
+        PatternChangeKind::AddAcl => {
+            let _ = file.add(&key, None);
+        }
+        PatternChangeKind::SetMap(value) => {
+            let _ = file.set(&key, &text::render(value, scope));
+        }
+        PatternChangeKind::DeleteAcl | PatternChangeKind::DeleteMap => {
+            file.remove(&key);
+        }
+    }
 }
 
 /// `auth`: 401, or 407 from who was asked as a proxy (`option http-use-proxy-header`).
@@ -273,7 +332,7 @@ fn set_timeout(scope: &mut Scope, which: TimeoutKind, value: &TimeoutValue) {
     let time = match value {
         TimeoutValue::Constant(time) => Some(*time),
         TimeoutValue::Expression(expression) => {
-            let milliseconds = seam::integer(expression, scope).and_then(|number| u64::try_from(number).ok());
+            let milliseconds = sample::fetch_integer(expression, scope).and_then(|number| u64::try_from(number).ok());
             // 0 would mean that nothing ever times out; HAProxy leaves the old time there, too.
             milliseconds.filter(|number| *number > 0).map(Duration::from_millis)
         }

@@ -353,3 +353,78 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn variables_and_samples_in_texts() {
+    let lines = "http-request set-var(txn.a) path\n http-request set-var(txn.a,ifnotexists) str(no)\n \
+                 http-request set-var-fmt(req.b) <%[var(txn.a)]>\n http-request set-header X %[var(req.b)]-%[method]\n \
+                 http-request unset-var(req.b)\n http-request set-header Y [%[var(req.b)]]";
+    let text = request_after(lines);
+    assert!(text.ends_with("X: </a/b>-GET\r\nY: []"), "{text}");
+}
+
+#[test]
+fn captures_are_cut_to_their_slots() {
+    let mut bench = Bench::new(
+        "declare capture response len 3\n http-request capture path len 2\n http-request capture req.hdr(host) len 99\n \
+         http-response capture res.hdr(server),upper id 0",
+    );
+    assert!(matches!(bench.request(), RequestVerdict::Continue));
+    assert!(matches!(bench.response(), ResponseVerdict::Continue));
+    assert_eq!(bench.exchange.request_captures, [Some(b"/a".to_vec()), Some(b"example.org".to_vec())]);
+    assert_eq!(bench.exchange.response_captures, [Some(b"X".to_vec())]);
+}
+
+#[test]
+fn addresses_are_changed() {
+    let lines = "http-request set-src req.hdr(x-from)\n http-request set-src-port int(99)\n \
+                 http-request set-dst-port int(81)\n http-request set-timeout server int(1500)";
+    let mut bench = Bench::new(lines);
+    bench.client.source = Endpoint::Ip(([1, 2, 3, 4], 5).into());
+    bench.exchange.request.add_header(b"X-From", b"9.8.7.6");
+    assert!(matches!(bench.request(), RequestVerdict::Continue));
+    assert_eq!(bench.client.source, Endpoint::Ip(([9, 8, 7, 6], 99).into()));
+    assert_eq!(bench.client.destination, Some(Endpoint::Ip(([10, 0, 0, 1], 81).into())));
+    assert_eq!(bench.exchange.timeouts.server, Some(Duration::from_millis(1500)));
+}
+
+#[test]
+fn lists_change_while_requests_run() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "/old\n/stays\n").expect("written");
+    let path = file.path().display();
+    let lines = format!(
+        "acl known path -f {path}\n http-request add-acl({path}) %[path]\n http-request add-acl({path}) /b\n \
+         http-request del-acl({path}) /old"
+    );
+    let mut bench = Bench::new(&lines);
+    assert!(matches!(bench.request(), RequestVerdict::Continue));
+    let entries = bench.shared.pattern_files[0].entries();
+    let patterns: Vec<_> = entries.iter().map(|entry| String::from_utf8_lossy(&entry.pattern)).collect();
+    assert_eq!(patterns, ["/stays", "/a/b", "/b"]);
+}
+
+#[test]
+fn conditions_decide_about_rules() {
+    let lines = "acl under_a path_beg /a\n http-request set-header X yes if under_a\n \
+                 http-request set-header Y no unless under_a\n http-request deny if { method POST }";
+    assert!(request_after(lines).ends_with("X: yes"));
+    let reply = answer("http-request set-method POST\n http-request deny if { method POST }");
+    assert_eq!(reply.status, 403);
+    let reply = answer("http-request return status 404\n block if TRUE");
+    assert_eq!((reply.status, reply.termination), (403, Some(*b"PR")), "block comes first");
+    let mut bench = Bench::new("monitor-uri /alive\n monitor fail if { hdr(host) example.org }");
+    bench.exchange.request.set_target(b"/alive");
+    let reply = bench.run(Stage::Request, |scope| reply::is_monitor(scope)).expect("an answer");
+    assert_eq!(reply.status, 503);
+}
+
+#[test]
+fn users_of_a_list_get_in() {
+    let list = "userlist people\n user ada insecure-password secret\n";
+    let rule = "http-request auth realm x unless { http_auth(people) }";
+    assert_eq!(answer_of(Bench::with_sections(list, rule)).status, 401);
+    let mut bench = Bench::with_sections(list, rule);
+    bench.exchange.request.add_header(b"Authorization", b"Basic YWRhOnNlY3JldA==");
+    assert!(matches!(bench.request(), RequestVerdict::Continue));
+}

@@ -23,6 +23,8 @@ mod time;
 mod tls_hello;
 mod url;
 
+pub use convert::may_set;
+
 use super::exchange::Scope;
 use crate::config::model::{Expression, Fetch, SampleType, Value};
 use std::borrow::Cow;
