@@ -52,6 +52,10 @@ pub fn backend_rules(proxy: &WrittenProxy, written: &Written, diagnostics: &mut 
         let target = match &rule.target {
             WrittenTarget::Name(name) => {
                 let found = backend_named(proxy, name, &rule.location, "use_backend", written, diagnostics)?;
+                if proxy.kind.has_servers() && *name == proxy.name {
+                    let text = format!("Proxy '{name}': loop detected for use_backend: '{name}'.");
+                    diagnostics.about(Severity::Alert, &rule.location, text);
+                }
                 Target::Known(found)
             }
             WrittenTarget::Format(format) => Target::Named(format.clone()),

@@ -27,5 +27,6 @@ mod process;
 mod sessions;
 mod stock;
 mod tcp;
+mod tcp_rules;
 mod tutorial;
 mod web_tutorial;

@@ -44,6 +44,17 @@ const GARBAGE: &[&str] = &[
     "maxpipes x",
     "tune.rcvbuf.client x",
     "maxsessrate -1",
+    // A condition without a condition never holds; a variable without a value is none.
+    "tcp-request connection accept if",
+    "tcp-request connection set-var-fmt(sess.x)",
+    // Expressions are matched in linear time: no look-around; a brace is a repetition or escaped.
+    "acl a path_reg (?=x)y",
+    "acl a path_reg {a}",
+    // What these ask of does not exist here yet: TLS, the PROXY protocol, becoming HTTP later.
+    "acl a ssl_fc",
+    "acl a req_ssl_ver 3.0:3.1",
+    "acl a fc_rcvd_proxy",
+    "tcp-request content switch-mode http",
     // It reports an error and exits 0 all the same.
     "default-server id 4",
 ];
@@ -54,6 +65,8 @@ const LENIENT: &[&str] = &[
     "bind :20001 thread 1,2",
     "server a ::1",
     "grace 10",
+    // Read, and without effect whatever its value.
+    "tcp-request content set-nice",
     "nbproc 1",
     "debug",
 ];
@@ -105,5 +118,13 @@ fn proxy_lines() {
 #[test]
 fn global_lines() {
     let found = surprises(include_str!("global_lines.txt"), |line| format!("global\n {line}\n{PROXY}"));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn acl_lines() {
+    const HTTP: &str = "defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n\
+                        backend other\n server o 127.0.0.1:1\nlisten l\n bind 127.0.0.1:19999\n";
+    let found = surprises(include_str!("acl_lines.txt"), |line| format!("{HTTP} {line}\n"));
     assert!(found.is_empty(), "{found:#?}");
 }
