@@ -1,6 +1,6 @@
 //! Variables in all scopes: `var()`, `set-var`, `unset-var` (configuration.txt section 7.3.2, `var`).
 
-use super::exchange::Scope;
+use super::exchange::{Scope, Stage};
 use super::sample::Sample;
 use crate::config::model::{Value, VariableName, VariableScope};
 pub use crate::shared::variables::{ProcessVariables, Variables};
@@ -18,6 +18,15 @@ fn holder<'a>(scope: &'a Scope, name: &VariableName) -> Option<&'a RefCell<Varia
 
 /// The variable's value now.
 pub fn get(name: &VariableName, scope: &Scope) -> Option<Value> {
+    // Each is gone when the other message is worked on.
+    let is_gone = match name.scope {
+        VariableScope::Request => scope.stage == Stage::Response,
+        VariableScope::Response => scope.stage == Stage::Request,
+        _ => false,
+    };
+    if is_gone {
+        return None;
+    }
     match holder(scope, name) {
         Some(variables) => variables.borrow().get(name).cloned(),
         None => scope.shared.variables.get(name),

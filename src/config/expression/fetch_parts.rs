@@ -52,7 +52,7 @@ pub fn method(arguments: &Arguments) -> Result<Fetch, String> {
 pub fn binary(arguments: &Arguments) -> Result<Fetch, String> {
     let digits = arguments.text(0).unwrap_or_default().as_bytes();
     let pairs = digits.chunks(2);
-    let bytes: Option<Vec<u8>> = pairs.map(|pair| hex_pair(pair)).collect();
+    let bytes: Option<Vec<u8>> = pairs.map(hex_pair).collect();
     let bytes = bytes.ok_or("an even number of hexadecimal digits is expected")?;
     constant(Value::Binary(bytes.into()))
 }

@@ -119,7 +119,7 @@ pub fn leading_integer(text: &[u8]) -> Option<i64> {
 /// An IPv4 address, with what follows it (a port) dropped, or an IPv6 address.
 pub fn address_of_text(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    if let Some(address) = text.parse::<Ipv6Addr>().ok() {
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
         return Some(address.into());
     }
     let end = text.find(|character: char| !(character.is_ascii_digit() || character == '.')).unwrap_or(text.len());
