@@ -43,11 +43,13 @@ pub enum OldAction {
     SetBackend(ProxyId),
 }
 
+/// Name and value.
+pub type AddedHeader = (Box<[u8]>, Box<[u8]>);
+
 /// Headers that are added as they are.
 #[derive(Clone, Debug)]
 pub struct OldAddition {
-    /// Names and values.
-    pub headers: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub headers: Vec<AddedHeader>,
     pub condition: Option<Condition>,
     pub location: Location,
 }

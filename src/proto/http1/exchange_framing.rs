@@ -128,7 +128,7 @@ pub fn request_framing(message: &mut Message, rules: RequestRules) -> Result<Req
     let upgrade = if may_upgrade { normalize_upgrade(message, &survey) } else { None };
     if upgrade == Some(Upgrade::WebSocket) && !rules.accept_invalid {
         let mut keys = message.values(b"Sec-WebSocket-Key");
-        if !keys.next().is_some_and(|key| !key.is_empty()) || keys.next().is_some() {
+        if keys.next().is_none_or(<[u8]>::is_empty) || keys.next().is_some() {
             return Err(RequestError::Malformed);
         }
     }
