@@ -228,13 +228,16 @@ pub enum ReplySource {
     Section { name: String, status: u16, location: Location },
 }
 
+/// Name and value.
+pub type HeaderLine = (Box<[u8]>, Box<[u8]>);
+
 /// A response that is ready to be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     pub status: u16,
     pub reason: Box<[u8]>,
     /// `content-length` among them where there may be a body.
-    pub headers: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub headers: Vec<HeaderLine>,
     pub body: Arc<[u8]>,
     /// An empty `errorfile` such as /dev/null: the connection is closed without a word.
     pub is_silent: bool,
@@ -245,7 +248,7 @@ impl Page {
     pub fn new(status: u16, content_type: Option<&[u8]>, body: Arc<[u8]>) -> Page {
         let has_body = status >= 200 && status != 204 && status != 304;
         let body = if has_body { body } else { Arc::default() };
-        let mut headers: Vec<(Box<[u8]>, Box<[u8]>)> = Vec::new();
+        let mut headers: Vec<HeaderLine> = Vec::new();
         if has_body {
             // RFC 9110 section 8.6: no length where there can be no body.
             headers.push(((*b"content-length").into(), body.len().to_string().into_bytes().into()));

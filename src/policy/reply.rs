@@ -10,6 +10,9 @@ use crate::proto::http1::response;
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+/// Name and value.
+pub type ReplyHeader = (Cow<'static, [u8]>, Arc<[u8]>);
+
 /// An answer ready to be sent. Where it is the same for all requests, making one costs two counters.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -17,7 +20,7 @@ pub struct Reply {
     /// Status line, headers and body.
     pub page: Arc<Page>,
     /// Headers that replace the page's of the same name.
-    pub headers: Vec<(Cow<'static, [u8]>, Arc<[u8]>)>,
+    pub headers: Vec<ReplyHeader>,
     /// The page's; not sent to a `HEAD`.
     pub body: Arc<[u8]>,
     /// The client's connection must not be used again, whatever the request asked for.

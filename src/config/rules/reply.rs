@@ -2,7 +2,7 @@
 //! 4.2, `http-request return`).
 
 use super::page_file;
-use crate::config::model::{ERROR_STATUSES, Page, PageFormat, Place, ReplySource, TextFormat};
+use crate::config::model::{ERROR_STATUSES, HeaderLine, Page, PageFormat, Place, ReplySource, TextFormat};
 use crate::config::rules::format;
 use crate::config::statement::Statement;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ fn made(
     body: TextFormat,
 ) -> ReplySource {
     let content_type = content_type.map(str::as_bytes);
-    let constants: Option<Vec<(Box<[u8]>, Box<[u8]>)>> = headers
+    let constants: Option<Vec<HeaderLine>> = headers
         .iter()
         .map(|(name, value)| match value {
             TextFormat::Constant(value) => Some((name.clone(), value.clone())),

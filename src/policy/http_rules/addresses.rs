@@ -35,7 +35,7 @@ pub fn set_destination_port(scope: &mut Scope, expression: &Expression) {
 }
 
 fn destination(scope: &Scope) -> Endpoint {
-    scope.client.destination.clone().unwrap_or_else(|| scope.sockets.frontend_address())
+    scope.client.destination.unwrap_or_else(|| scope.sockets.frontend_address())
 }
 
 /// The low 16 bits of the expression's number, as HAProxy takes them.

@@ -23,9 +23,10 @@ pub fn reason(status: u16) -> &'static str {
         504 => "Gateway Time-out", 505 => "HTTP Version Not Supported", 506 => "Variant Also Negotiates",
         507 => "Insufficient Storage", 508 => "Loop Detected", 510 => "Not Extended",
         511 => "Network Authentication Required",
-        100..=199 => "Informational", 200..=299 => "Success", 300..=399 => "Redirection", 400..=499 => "Client Error",
-        500..=599 => "Server Error",
-        _ => "Unknown",
+        _ => match status / 100 {
+            1 => "Informational", 2 => "Success", 3 => "Redirection", 4 => "Client Error", 5 => "Server Error",
+            _ => "Unknown",
+        },
     }
 }
 
