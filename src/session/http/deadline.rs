@@ -89,11 +89,11 @@ impl HttpSession {
                 earlier(after(last_us, of_client), after(last_us, of_server))
             }
             Stage::Bodies => {
-                let client = match self.client.is_drained() && work.request_body.is_done() {
+                let client = match self.client_takes_all() && work.request_body.is_done() {
                     true => None,
                     false => after(self.client.active_us, self.client_wait(timeouts, work)),
                 };
-                let server = match work.response_body.is_done() || !self.client.is_drained() {
+                let server = match work.response_body.is_done() || !self.client_takes_all() {
                     true => None,
                     false => after(work.server_active_us.max(work.since_us), self.server_wait(&backend, work)),
                 };
@@ -102,6 +102,11 @@ impl HttpSession {
             Stage::Answering => self.client_deadline(timeouts),
             Stage::Idle | Stage::Lingering { .. } | Stage::Closing | Stage::Abandoning => None,
         }
+    }
+
+    /// The client is not behind: nothing waits for it to read.
+    fn client_takes_all(&self) -> bool {
+        self.client.is_drained() && !self.client.is_polling_writable()
     }
 
     /// A first request's time runs from the accept; a later one's from its first byte.
@@ -238,7 +243,10 @@ impl HttpSession {
             }
             Stage::Bodies => {
                 self.stage = Stage::Bodies;
-                let by_client = work.is_tunnel || !self.client.is_drained() || !work.request_body.is_done();
+                let by_client = match work.is_tunnel {
+                    true => !work.is_request_shut,
+                    false => !self.client_takes_all() || !work.request_body.is_done(),
+                };
                 self.count_abort(around, &work, by_client);
                 let cause = if by_client { Cause::ClientTimeout } else { Cause::ServerTimeout };
                 work.termination = Some(Termination::new(cause, Phase::Data));

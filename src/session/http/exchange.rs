@@ -51,8 +51,7 @@ impl HttpSession {
             }
             Progress::Broken => {
                 // The client left in the middle of its body.
-                let phase = if matches!(self.stage, Stage::Response) { Phase::Data } else { Phase::Data };
-                Some(self.client_aborted(around, work, phase))
+                Some(self.client_aborted(around, work, Phase::Data))
             }
             Progress::SourceFailed(_) => Some(self.client_aborted(around, work, Phase::Data)),
             Progress::Malformed => {
@@ -168,16 +167,12 @@ impl HttpSession {
             Stage::Tarpit { .. } => Phase::Tarpit,
             Stage::Queued(_) => Phase::Queue,
             Stage::Connecting | Stage::Abandoning | Stage::TurnAround => Phase::Connect,
-            Stage::Response => Phase::Headers,
-            Stage::Bodies => Phase::Data,
+            // HAProxy says D here although no response has begun.
+            Stage::Response | Stage::Bodies => Phase::Data,
             Stage::Answering => Phase::Last,
         };
         let Some(mut work) = self.work.take() else { return self.over(around) };
-        if work.request_body.is_done() || phase != Phase::Headers {
-            let step = self.client_aborted(around, &mut work, phase);
-            return self.keep(around, work, step);
-        }
-        let step = self.client_aborted(around, &mut work, Phase::Data);
+        let step = self.client_aborted(around, &mut work, phase);
         self.keep(around, work, step)
     }
 

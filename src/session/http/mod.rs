@@ -20,6 +20,7 @@ mod response;
 pub mod servers;
 pub mod state;
 mod statistics;
+mod tcp_rules;
 mod transfer;
 mod work;
 
@@ -31,6 +32,7 @@ use crate::config::model::{ListenerId, ProxyId, ServerId};
 use crate::io::{Completion, Driver, Socket};
 use crate::policy::assign::Ticket;
 use crate::policy::exchange::Client;
+use crate::policy::log_format::Endpoint;
 use crate::policy::reply::Reply;
 use crate::shared::mailbox::SessionKill;
 use connection::{Connection, Received, Sent, Side};
@@ -95,6 +97,9 @@ pub struct HttpSession {
     accepted: Accepted,
     client: Connection,
     facts: Client,
+    /// Of the connection: what a request's rules change is that request's.
+    source: Endpoint,
+    destination: Option<Endpoint>,
     work: Option<Box<Work>>,
     /// Connections that stay this client's between requests (`http-reuse never`).
     kept_servers: Vec<SlotKey>,
@@ -125,6 +130,8 @@ impl HttpSession {
             stage: Stage::Idle,
             client: Connection::new(accepted.client, Side::Client, NO_KEY, accepted.monotonic_us),
             facts,
+            source,
+            destination: None,
             work: None,
             kept_servers: Vec::new(),
             last_server: None,
@@ -161,9 +168,7 @@ impl HttpSession {
     }
     fn client_ip(&self) -> Option<std::net::IpAddr> {
         match (&self.facts.source, &self.accepted.address) {
-            (crate::policy::log_format::Endpoint::Ip(address), _) | (_, ClientAddress::Ip(address)) => {
-                Some(address.ip())
-            }
+            (Endpoint::Ip(address), _) | (_, ClientAddress::Ip(address)) => Some(address.ip()),
             _ => None,
         }
     }
@@ -172,6 +177,9 @@ impl HttpSession {
     pub fn begin<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
         // Its slot's name is known only now.
         self.client = Connection::new(self.accepted.client, Side::Client, around.key, self.accepted.monotonic_us);
+        if !self.admit(around) {
+            return self.over(around);
+        }
         self.client.receive(around.driver);
         Step::Continue
     }

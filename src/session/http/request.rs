@@ -76,6 +76,7 @@ impl HttpSession {
         work.client_bytes_before = self.client.received_bytes - self.input_bytes(around);
         work.client_sent_before = self.client.sent_bytes;
         self.facts.exchanges = self.facts.exchanges.saturating_add(1);
+        (self.facts.source, self.facts.destination) = (self.source, self.destination);
         self.stage = Stage::Head;
         self.work = Some(work);
     }
@@ -209,6 +210,11 @@ impl HttpSession {
         resume_as: fn(usize) -> Resume,
     ) -> Asked {
         let mut from = from;
+        if from == 0
+            && let stop @ Asked::Stop(_) = self.content_rules(around, work, proxy)
+        {
+            return stop;
+        }
         loop {
             let verdict = self.ask(around, work, proxy, |scope| crate::policy::http_rules::request(scope, from));
             match verdict {

@@ -150,6 +150,9 @@ impl HttpSession {
         self.ask_at(around, work, backend, Asking::Response, crate::policy::captures::response);
         let proxies = [Some(backend), (frontend != backend).then_some(frontend)];
         for proxy in proxies.into_iter().flatten() {
+            if let Some(step) = self.response_content_rules(around, work, proxy) {
+                return Some(step);
+            }
             let mut from = 0;
             loop {
                 let verdict = self.ask_at(around, work, proxy, Asking::Response, |scope| {
@@ -168,7 +171,7 @@ impl HttpSession {
                         return Some(self.answer(around, work, reply));
                     }
                     ResponseVerdict::SilentDrop => {
-                        let _ = around.driver.set_option(self.client.socket, &crate::io::SocketOption::LingerZero);
+                        let _ = around.driver.set_option(self.client.socket, &crate::io::SocketOption::SilentClose);
                         work.termination = Some(Termination::new(Cause::Proxy, Phase::Headers));
                         return Some(self.end_without_answer(around, work));
                     }
@@ -209,7 +212,12 @@ impl HttpSession {
         true
     }
 
-    fn count_denied_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &Work, proxy: ProxyId) {
+    pub(super) fn count_denied_response<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &Work,
+        proxy: ProxyId,
+    ) {
         around.proxy_counters(self.accepted.frontend).frontend_denied_responses.increment();
         around.listener_counters(self.accepted.listener).denied_responses.increment();
         if proxy != self.accepted.frontend {

@@ -1,0 +1,98 @@
+//! The `tcp-request` and `tcp-response` rules of proxies in HTTP mode: at the accept, and beside the HTTP rules. By then
+//! the head is there: nothing has to be waited for.
+
+use super::HttpSession;
+use super::policies::Asked;
+use super::work::Work;
+use crate::config::model::ProxyId;
+use crate::io::{Driver, SocketOption};
+use crate::policy::exchange::Stage as Asking;
+use crate::policy::tcp_rules::{self, TcpVerdict};
+use crate::session::surroundings::Surroundings;
+use crate::session::tcp::Step;
+use crate::session::termination::{Cause, Phase, Termination};
+
+impl HttpSession {
+    /// The connection and session rules. False: the session is over, without a line, as in HAProxy.
+    pub(super) fn admit<D: Driver>(&mut self, around: &mut Surroundings<D>) -> bool {
+        let frontend = self.accepted.frontend;
+        let rules = &around.shared.config.proxy(frontend).tcp_rules;
+        if rules.connection.is_empty() && rules.session.is_empty() {
+            return true;
+        }
+        let mut work = around.http.take_work();
+        work.exchange.clear();
+        let refused = |verdict: TcpVerdict| matches!(verdict, TcpVerdict::Reject | TcpVerdict::SilentDrop);
+        let mut verdict = self.ask(around, &mut work, frontend, tcp_rules::connection);
+        if refused(verdict) {
+            around.proxy_counters(frontend).frontend_denied_connections.increment();
+            around.listener_counters(self.accepted.listener).denied_connections.increment();
+        } else {
+            verdict = self.ask(around, &mut work, frontend, tcp_rules::session);
+            if refused(verdict) {
+                around.proxy_counters(frontend).frontend_denied_sessions.increment();
+                around.listener_counters(self.accepted.listener).denied_sessions.increment();
+            }
+        }
+        around.http.give_back(work);
+        if verdict == TcpVerdict::SilentDrop {
+            let _ = around.driver.set_option(self.client.socket, &SocketOption::SilentClose);
+        }
+        (self.source, self.destination) = (self.facts.source, self.facts.destination);
+        !refused(verdict)
+    }
+
+    /// The content rules of `proxy`, before its http-request rules.
+    pub(super) fn content_rules<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &mut Work,
+        proxy: ProxyId,
+    ) -> Asked {
+        if around.shared.config.proxy(proxy).tcp_rules.request.is_empty() {
+            return Asked::Continue;
+        }
+        let verdict = self.ask(around, work, proxy, |scope| tcp_rules::content(scope, 0));
+        match verdict {
+            TcpVerdict::Accept | TcpVerdict::Wait { .. } => return Asked::Continue,
+            TcpVerdict::SilentDrop => {
+                let _ = around.driver.set_option(self.client.socket, &SocketOption::SilentClose);
+            }
+            TcpVerdict::Reject | TcpVerdict::Close => {}
+        }
+        self.count_denied(around, proxy);
+        work.forget_request();
+        work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
+        Asked::Stop(self.end_without_answer(around, work))
+    }
+
+    /// The response content rules of `proxy`. `Some`: the response goes no further.
+    pub(super) fn response_content_rules<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &mut Work,
+        proxy: ProxyId,
+    ) -> Option<Step> {
+        if around.shared.config.proxy(proxy).tcp_rules.response.is_empty() {
+            return None;
+        }
+        let verdict = self.ask_at(around, work, proxy, Asking::Response, |scope| tcp_rules::response_content(scope, 0));
+        match verdict {
+            TcpVerdict::Accept | TcpVerdict::Wait { .. } => return None,
+            TcpVerdict::Close => {
+                work.server_keeps_alive = false;
+                return None;
+            }
+            TcpVerdict::SilentDrop => {
+                let _ = around.driver.set_option(self.client.socket, &SocketOption::SilentClose);
+                work.termination = Some(Termination::new(Cause::Proxy, Phase::Headers));
+                return Some(self.end_without_answer(around, work));
+            }
+            TcpVerdict::Reject => {}
+        }
+        self.count_denied_response(around, work, proxy);
+        work.termination = Some(Termination::new(Cause::Proxy, Phase::Headers));
+        self.drop_server(around, work);
+        Some(self.error_answer(around, work, 502))
+    }
+}
