@@ -141,9 +141,12 @@ impl TcpSession {
         self.inspection.as_ref().and_then(|inspection| inspection.exchange.log_level)
     }
 
-    /// What `tcp-request content capture` has kept, by slot.
-    pub(super) fn request_captures(&self) -> &[Option<Vec<u8>>] {
-        self.inspection.as_ref().map_or(&[], |inspection| &inspection.exchange.request_captures)
+    /// What rules know of the session, for its log line. With `option logasap` they start anew afterwards.
+    pub fn inspected(&mut self) -> (Client, Exchange) {
+        self.inspection
+            .as_mut()
+            .map(|inspection| (std::mem::take(&mut inspection.client), std::mem::take(&mut inspection.exchange)))
+            .unwrap_or_default()
     }
 
     /// What the balancing algorithm hashes of the client's first bytes.

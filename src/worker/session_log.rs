@@ -3,8 +3,8 @@
 use super::Core;
 use crate::config::model::{ListenerId, LogFormatKind};
 use crate::io::{Driver, SocketAddress};
-use crate::policy::exchange::{Client, Exchange, Scope, Sockets, Stage};
-use crate::policy::log_format::{self, Endpoint, HttpFacts, RequestFacts, ServerName, SessionFacts, Times};
+use crate::policy::exchange::{Scope, Sockets, Stage};
+use crate::policy::log_format::{self, Captures, Endpoint, HttpFacts, RequestFacts, ServerName, SessionFacts, Times};
 use crate::policy::state_log::StateLog;
 use crate::session::local_http::HttpRecord;
 use crate::session::local_session::LocalSession;
@@ -89,7 +89,7 @@ impl Sockets for KnownAddresses {
     }
 }
 
-fn write_facts<D: Driver>(core: &mut Core<D>, session: &TcpSession, level: u8) {
+fn write_facts<D: Driver>(core: &mut Core<D>, session: &mut TcpSession, level: u8) {
     let shared = core.shared.clone();
     let frontend = session.frontend();
     let proxy = shared.config.proxy(frontend);
@@ -105,6 +105,14 @@ fn write_facts<D: Driver>(core: &mut Core<D>, session: &TcpSession, level: u8) {
     let mut facts = session.facts(&core.driver, &shared, needs, now.monotonic_us);
     facts.log_counter = shared.proxy(frontend).log_lines.fetch_add(1, Ordering::Relaxed);
     (facts.pid, facts.hostname) = (core.pid, &core.hostname);
+    // What rules have kept of the session: variables and captures.
+    let (mut client, mut exchange) = session.inspected();
+    let captured = std::mem::take(&mut exchange.request_captures);
+    if !captured.is_empty() {
+        let slots = proxy.frontend.as_ref().map_or(0, |half| half.captures.request.len());
+        let request_captures = Captures { slots, values: &captured };
+        facts.http = Some(HttpFacts { request_captures, ..HttpFacts::default() });
+    }
     let mut line = Vec::with_capacity(256);
     let mut write = |scope: Option<&Scope>| {
         if let Some(structured) = &proxy.structured_log_format {
@@ -115,21 +123,12 @@ fn write_facts<D: Driver>(core: &mut Core<D>, session: &TcpSession, level: u8) {
         structured_bytes
     };
     let structured_bytes = if needs.samples {
-        let mut client = Client {
-            frontend: Some(frontend),
-            listener: Some(session.listener()),
-            source: facts.client,
-            accept_wall_us: facts.accept_wall_us,
-            sequence: facts.request_counter,
-            ..Client::default()
-        };
-        let mut exchange = Exchange {
-            backend: session.backend(),
-            server: session.chosen_server(),
-            bytes_in: facts.bytes_uploaded,
-            bytes_out: facts.bytes_read,
-            ..Exchange::default()
-        };
+        (client.frontend, client.listener, client.source) =
+            (Some(frontend), Some(session.listener()), facts.client);
+        (client.accept_wall_us, client.sequence) = (facts.accept_wall_us, facts.request_counter);
+        (exchange.backend, exchange.server) = (session.backend(), session.chosen_server());
+        (exchange.bytes_in, exchange.bytes_out) = (facts.bytes_uploaded, facts.bytes_read);
+        exchange.request_captures = captured.clone();
         write(Some(&Scope {
             shared: &core.shared,
             worker: core.number,
