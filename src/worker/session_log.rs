@@ -123,8 +123,7 @@ fn write_facts<D: Driver>(core: &mut Core<D>, session: &mut TcpSession, level: u
         structured_bytes
     };
     let structured_bytes = if needs.samples {
-        (client.frontend, client.listener, client.source) =
-            (Some(frontend), Some(session.listener()), facts.client);
+        (client.frontend, client.listener, client.source) = (Some(frontend), Some(session.listener()), facts.client);
         (client.accept_wall_us, client.sequence) = (facts.accept_wall_us, facts.request_counter);
         (exchange.backend, exchange.server) = (session.backend(), session.chosen_server());
         (exchange.bytes_in, exchange.bytes_out) = (facts.bytes_uploaded, facts.bytes_read);

@@ -38,7 +38,7 @@ pub(super) const ROWS: &[Row] = &[
     value(BACK, "balance uri", Status::Supported),
     value(BACK, "balance url_param", Status::Supported),
     value(BACK, "balance hdr", Status::Supported),
-    value(BACK, "balance rdp-cookie", RDP),
+    value(BACK, "balance rdp-cookie", Status::Supported),
     value(BACK, "balance hash", Status::Supported),
     value(BACK, "balance sticky", LOG_BACKENDS),
     value(BACK, "balance log-hash", LOG_BACKENDS),

@@ -221,7 +221,6 @@ impl HttpSession {
             }
             Stage::Tarpit { reply, .. } => {
                 work.note_tarpit(now_us);
-                work.client_keeps_alive = false;
                 self.answer(around, &mut work, *reply)
             }
             Stage::Queued(ticket) => {
