@@ -106,6 +106,12 @@ pub trait Driver {
     /// Receives until end of stream, error or cancel: one completion per filled buffer.
     fn receive(&mut self, socket: Socket, class: BufferClass, token: Token);
 
+    /// As [`Driver::receive`], for one who wants to decide after the first bytes how the rest is to come: may end with
+    /// them (`more == false`). A backend that gains nothing from it receives on.
+    fn receive_first(&mut self, socket: Socket, class: BufferClass, token: Token) {
+        self.receive(socket, class, token);
+    }
+
     /// Sends `bytes(buffer)[offset..offset + length]` with MSG_NOSIGNAL | MSG_DONTWAIT: completes once, with the
     /// count sent (may be short) or `-EAGAIN` or `-errno`. The buffer must not be released or written before.
     fn send(&mut self, socket: Socket, buffer: BufferId, offset: u32, length: u32, token: Token);

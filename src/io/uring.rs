@@ -62,6 +62,8 @@ struct Stream {
     /// Waits for a buffer; nothing is armed in the kernel.
     starved: bool,
     accepts: bool,
+    /// Ends with its first bytes: see [`super::Driver::receive_first`].
+    once: bool,
     /// No byte has come since it was armed.
     fresh: bool,
     /// Cancelled by the driver itself, to look at the socket anew.
@@ -77,6 +79,7 @@ const NO_STREAM: Stream = Stream {
     cancelled: false,
     starved: false,
     accepts: false,
+    once: false,
     fresh: false,
     renewing: false,
     class: BufferClass::Small,
@@ -255,7 +258,7 @@ impl UringDriver {
             } else {
                 self.buffers.pool_mut(class).hand_out(number);
                 self.trim.received();
-                let goes_on = arrived.more() || !stream.cancelled;
+                let goes_on = arrived.more() || !(stream.cancelled || stream.once);
                 let completion = Completion {
                     token: stream.token,
                     result: arrived.result,
@@ -300,11 +303,13 @@ impl UringDriver {
     }
 
     fn arm_receive(&mut self, socket: i32, class: BufferClass) {
+        let mut multishot = self.multishot;
         if let Some(stream) = self.streams.get_mut(socket as usize) {
             stream.fresh = true;
             stream.armed_turn = self.turn;
+            multishot &= !stream.once;
         }
-        self.ring.receive(socket, class as u16, self.multishot, user_data_of_receive(socket));
+        self.ring.receive(socket, class as u16, multishot, user_data_of_receive(socket));
     }
 
     /// A multishot receive whose arming found bytes and the stream's end at once delivers the bytes and then waits for an
@@ -442,6 +447,14 @@ impl Driver for UringDriver {
     fn receive(&mut self, socket: Socket, class: BufferClass, token: Token) {
         let Some(stream) = self.stream(socket.0) else { return self.queue(token, -libc::EBADF) };
         *stream = Stream { token, armed: true, class, ..NO_STREAM };
+        self.groups.want(class);
+        self.arm_receive(socket.0, class);
+    }
+
+    /// A receive for ever would take bulk into buffers faster than anyone can cancel it.
+    fn receive_first(&mut self, socket: Socket, class: BufferClass, token: Token) {
+        let Some(stream) = self.stream(socket.0) else { return self.queue(token, -libc::EBADF) };
+        *stream = Stream { token, armed: true, once: true, class, ..NO_STREAM };
         self.groups.want(class);
         self.arm_receive(socket.0, class);
     }

@@ -65,6 +65,7 @@ contract! {
     streams:
         bytes_arrive_in_order
         last_bytes_then_end
+        a_first_receive_loses_nothing
         last_bytes_then_reset
         half_close_both_ways
         cancelling_loses_no_byte

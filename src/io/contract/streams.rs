@@ -33,6 +33,33 @@ pub fn bytes_arrive_in_order<W: World>() {
     }
 }
 
+/// Whether it ends with its first bytes or goes on: nothing is lost, and the end is seen.
+pub fn a_first_receive_loses_nothing<W: World>() {
+    let mut world = world::<W>();
+    let (socket, mut peer) = world.pair();
+    let all = pattern(300_000);
+    let (mut sent, mut got, mut armed) = (0, Vec::new(), false);
+    loop {
+        if !armed {
+            world.driver().receive_first(socket, BufferClass::Small, RECEIVE);
+        }
+        sent += peer.send(&all[sent..]);
+        if sent == all.len() {
+            peer.shutdown_write();
+        }
+        let mut seen = Vec::new();
+        world.until(&mut seen, |seen| !seen.is_empty());
+        for completion in seen {
+            armed = completion.more;
+            if completion.result == 0 {
+                assert!(got == all, "{} bytes", got.len());
+                return;
+            }
+            world.take_bytes(&completion, &mut got);
+        }
+    }
+}
+
 /// Both orders: the receive is armed before the bytes and the end come, or after.
 pub fn last_bytes_then_end<W: World>() {
     for armed_before in [true, false] {

@@ -60,6 +60,8 @@ pub struct Connection {
     armed: u8,
     class: BufferClass,
     full_run: u8,
+    /// What came last was bulk: the next bytes tell whether the rest goes through a pipe.
+    expects_bulk: bool,
     end_of_stream: bool,
     /// The stream did not end, it broke.
     has_failed: bool,
@@ -80,6 +82,7 @@ impl Connection {
             armed: 0,
             class: BufferClass::Small,
             full_run: 0,
+            expects_bulk: false,
             end_of_stream: false,
             has_failed: false,
             input: Segments::default(),
@@ -157,8 +160,15 @@ impl Connection {
     pub fn receive<D: Driver>(&mut self, driver: &mut D) {
         if self.armed & (RECEIVE | READABLE) == 0 && !self.end_of_stream {
             self.armed |= RECEIVE;
-            driver.receive(self.socket, self.class, self.token(ServerOperation::Receive));
+            let token = self.token(ServerOperation::Receive);
+            match self.expects_bulk {
+                true => driver.receive_first(self.socket, self.class, token),
+                false => driver.receive(self.socket, self.class, token),
+            }
         }
+    }
+    pub fn expect_bulk(&mut self, expects: bool) {
+        self.expects_bulk = expects;
     }
 
     /// Chooses the buffers of receives to come: large ones for bulk that cannot be spliced.

@@ -1,7 +1,7 @@
 //! A response's head: received, parsed, put to the rules, and written to the client with what has come of its body.
 
 use super::request::milliseconds;
-use super::transfer::{Encoding, Framing, Transfer};
+use super::transfer::{BULK_LENGTH_BYTES, Encoding, Framing, Transfer};
 use super::work::Work;
 use super::{HttpSession, Stage};
 use crate::config::model::{HttpSettings, ProxyId};
@@ -131,6 +131,9 @@ impl HttpSession {
             Body::Chunked => Framing::Chunked(ChunkedDecoder::default()),
             Body::UntilClose | Body::Tunnel => Framing::UntilClose,
         };
+        if let Some(server) = work.server.and_then(|key| around.http.servers.get(key)) {
+            server.connection.expect_bulk(matches!(source, Framing::Length(length) if length >= BULK_LENGTH_BYTES));
+        }
         let splice = config.proxy(backend).splice.response;
         work.response_body = Transfer::new(source, Encoding::Plain, splice);
         if let Some(step) = self.response_rules(around, work, backend) {

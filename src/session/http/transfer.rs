@@ -51,7 +51,7 @@ const SPLICE_ROUNDS: usize = 8;
 /// A body with less to come is not worth a pipe.
 const SPLICE_BYTES_MIN: u64 = 64 * 1024;
 /// A body that says it is this long is bulk from its start.
-const BULK_LENGTH_BYTES: u64 = 256 * 1024;
+pub const BULK_LENGTH_BYTES: u64 = 256 * 1024;
 /// Wake-ups in a row that move less than this end the splicing of a stream without known length.
 const QUIET_BYTES: usize = 4096;
 const QUIET_RUN: u8 = 16;
