@@ -13,7 +13,7 @@ use ringway::proto::http1::exchange_framing::{
 use ringway::proto::http1::head::{HeadLimits, HeadParser};
 use ringway::proto::http1::message::Message;
 use ringway::proto::http1::response_head::ResponseHeadParser;
-use ringway::shared::Shared;
+use ringway::shared::{Shared, ThreadShared};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -203,7 +203,7 @@ const COOKIES: [&str; 4] = [
 ];
 
 thread_local! {
-    static PERSISTENT: Vec<Rc<Arc<Shared>>> = COOKIES.iter().map(|cookie| {
+    static PERSISTENT: Vec<ThreadShared> = COOKIES.iter().map(|cookie| {
         let text = format!(
             "defaults\n mode http\n timeout client 1s\n timeout connect 1s\n timeout server 1s\nlisten l\n \
              bind 127.0.0.1:1\n {cookie}\n server a 127.0.0.1:2 cookie one\n server b 127.0.0.1:3 cookie two\n"

@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 
 impl HttpSession {
     /// All rules have passed: the request gets what the proxy adds to it, and a server.
-    pub(super) fn to_server<D: Driver>(
+    pub(super) fn find_server<D: Driver>(
         &mut self,
         around: &mut Surroundings<D>,
         work: &mut Work,

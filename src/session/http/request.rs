@@ -197,7 +197,7 @@ impl HttpSession {
         if let Some(step) = self.wait_for_whole_body(around, work, backend) {
             return step;
         }
-        self.to_server(around, work, backend)
+        self.find_server(around, work, backend)
     }
 
     /// The rule sets of one proxy, in their order. `resume_as` makes the place to go on at.

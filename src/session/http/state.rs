@@ -26,6 +26,8 @@ pub struct HttpState {
     /// The process stops softly: connections close after their present exchange.
     pub is_stopping: bool,
     pub lines: Vec<LogLine>,
+    // Sessions hold works by a pointer: what goes to and fro must not be copied.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<Work>>,
     /// For heads on their way out.
     pub scratch: Vec<u8>,
