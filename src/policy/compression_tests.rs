@@ -100,7 +100,9 @@ fn what_must_not_be_compressed_is_not() {
     let html = ("Content-Type", "Text/HTML; charset=utf-8");
     assert!(answered(lines, "gzip", 200, &[html]).0);
     assert!(answered(lines, "gzip", 203, &[("Content-Type", "application/json")]).0);
-    let others: &[(&str, u16, &[(&str, &str)])] = &[
+    /// Name, status and headers of a response.
+    type Other<'a> = (&'a str, u16, &'a [(&'a str, &'a str)]);
+    let others: &[Other] = &[
         ("br", 200, &[html]),
         ("gzip", 206, &[html]),
         ("gzip", 404, &[html]),

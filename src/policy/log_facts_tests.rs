@@ -171,7 +171,9 @@ fn the_usual_lines() {
 #[test]
 fn who_is_logged_and_how_loud() {
     let error = Some(LEVEL_ERROR);
-    let cases: [(&str, fn(&mut Exchange), Option<u8>); 14] = [
+    /// Options, what happened, and the level written.
+    type Case = (&'static str, fn(&mut Exchange), Option<u8>);
+    let cases: [Case; 14] = [
         ("", |_| {}, Some(LEVEL_INFO)),
         ("option log-separate-errors", |_| {}, Some(LEVEL_INFO)),
         ("option log-separate-errors", |exchange| exchange.status = 503, error),

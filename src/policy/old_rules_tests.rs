@@ -24,7 +24,7 @@ impl Sockets for NoSockets {
 }
 
 /// The first proxy of the file has these lines and leads to the second.
-fn shared(lines: &str) -> Rc<Arc<Shared>> {
+fn shared(lines: &str) -> crate::shared::ThreadShared {
     let text = format!(
         "defaults\nmode http\ntimeout client 1s\ntimeout server 1s\ntimeout connect 1s\nfrontend f\nbind 127.0.0.1:1\n\
          default_backend other\n{lines}\nbackend other\nserver s 127.0.0.1:2\nbackend img\nserver s 127.0.0.1:3\n"

@@ -195,7 +195,7 @@ fn a_gigabyte_upload_passes_in_constant_memory(flavour: Flavour) {
                 Ok(length @ 1..) => left -= length.min(left),
                 _ => return Next::Close,
             }
-            if left % 64 == 0 {
+            if left.is_multiple_of(64) {
                 thread::sleep(Duration::from_micros(200));
             }
         }

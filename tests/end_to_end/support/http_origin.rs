@@ -235,7 +235,7 @@ pub fn as_asked(name: &str, exchange: &mut Exchange) -> Next {
     }
     let status = exchange.query("status").unwrap_or("200").to_string();
     let size = exchange.number("size").and_then(|size| usize::try_from(size).ok());
-    let body = size.map_or_else(|| format!("{name}\n").into_bytes(), |size| pattern(size));
+    let body = size.map_or_else(|| format!("{name}\n").into_bytes(), pattern);
     let is_bodiless = exchange.method() == "HEAD" || status == "204" || status == "304" || status.starts_with('1');
     let framing = exchange.query("framing").unwrap_or("length").to_string();
     pause(exchange.number("delay"));
