@@ -91,6 +91,8 @@ fn the_backend_is_chosen_by_content(flavour: Flavour) {
         let mut client = connect(port);
         exchange(&mut client, text);
     }
+    // Bytes are counted when a session ends.
+    proxy.syslog().wait_for_sessions(5, "fe", 2);
     let stats = proxy.stats();
     assert_eq!(stats.number("other", "o", "bin"), 2);
     assert_eq!(stats.number("usual", "u", "bin"), 2);
