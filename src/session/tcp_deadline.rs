@@ -62,7 +62,7 @@ impl TcpSession {
             .and_then(|backend| config.proxy(backend).timeouts.tunnel);
         // Half-closed towards the client: client-fin, where it is set, replaces the others.
         let half_closed = if self.response.ended() { timeouts.client_fin } else { None };
-        after(self.client_active_us, half_closed.or(tunnel).or(timeouts.client))
+        self.side_deadline_us(self.client_active_us, half_closed, tunnel, timeouts.client)
     }
 
     fn server_deadline_us(&self, config: &Config) -> Option<u64> {
@@ -71,7 +71,22 @@ impl TcpSession {
         }
         let timeouts = self.backend.map(|backend| config.proxy(backend).timeouts).unwrap_or_default();
         let half_closed = if self.request.ended() { timeouts.server_fin } else { None };
-        after(self.server_active_us, half_closed.or(timeouts.tunnel).or(timeouts.server))
+        self.side_deadline_us(self.server_active_us, half_closed, timeouts.tunnel, timeouts.server)
+    }
+
+    /// One side's deadline. A tunnel is inactive only when both directions are (4.2 `timeout tunnel`), so that
+    /// time-out counts from the last activity of either side; the others are about one side alone.
+    fn side_deadline_us(
+        &self,
+        active_us: u64,
+        half_closed: Option<Duration>,
+        tunnel: Option<Duration>,
+        alone: Option<Duration>,
+    ) -> Option<u64> {
+        match (half_closed, tunnel) {
+            (None, Some(tunnel)) => after(self.client_active_us.max(self.server_active_us), Some(tunnel)),
+            (half_closed, _) => after(active_us, half_closed.or(alone)),
+        }
     }
 
     /// The slot's timer fired.

@@ -1,5 +1,7 @@
 //! A server's death in each phase, retries, redispatch, queues and health checks, side by side with HAProxy.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -192,17 +194,29 @@ fn no_retry_for_a_post(flavour: Flavour) -> Vec<String> {
 }
 
 fn a_full_server_queues(flavour: Flavour) -> Vec<String> {
-    let origin = HttpOrigin::named("s1");
+    // It answers only when everybody waits: no clock decides about the order.
+    let gate = Arc::new(AtomicBool::new(false));
+    let shut = gate.clone();
+    let origin = HttpOrigin::start(move |exchange| {
+        while !shut.load(Ordering::Acquire) {
+            pause(10);
+        }
+        exchange.answer("200", "", b"at last");
+        Next::Keep
+    });
     let text = format!("listen px\n    bind 127.0.0.1:{{port}}\n    server s1 {} maxconn 1\n", origin.address());
     let mut lab = Lab::start(flavour, vec![origin], &text);
-    let mut clients: Vec<HttpClient> = (0..3)
-        .map(|number| {
-            let mut client = lab.client();
-            client.send(get(&format!("/{number}?delay=1000")));
-            pause(150);
-            client
-        })
-        .collect();
+    let mut clients = Vec::new();
+    for number in 0..3 {
+        let mut client: HttpClient = lab.client();
+        client.send(get(&format!("/{number}")));
+        match number {
+            0 => lab.proxy.wait_for_number(15, "px", "s1", "scur", 1),
+            waiting => lab.proxy.wait_for_number(15, "px", "BACKEND", "qcur", waiting),
+        }
+        clients.push(client);
+    }
+    gate.store(true, Ordering::Release);
     for client in &mut clients {
         let response = client.response("GET");
         lab.note_answer(&response);
@@ -230,7 +244,9 @@ fn a_full_backend_refuses(flavour: Flavour) -> Vec<String> {
         .map(|number| {
             let mut client = lab.client();
             client.send(get(&format!("/{number}?delay=3000")));
-            pause(150);
+            if number == 0 {
+                lab.proxy.wait_for_number(15, "px", "s1", "scur", 1);
+            }
             client
         })
         .collect();
