@@ -3,6 +3,7 @@
 mod compare;
 mod cpu;
 mod engine;
+mod fifty;
 mod http;
 mod load;
 mod origin;
@@ -80,6 +81,8 @@ enum Command {
     },
     /// Interleaves engines over rounds and prints CPU per unit of work, and ratios.
     Compare(compare::Arguments),
+    /// 50,000 MQTT clients through one proxy, and a bad day.
+    Fifty(fifty::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -94,5 +97,6 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Fifty(arguments) => fifty::run(&arguments),
     }
 }
