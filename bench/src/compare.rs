@@ -1,7 +1,9 @@
 //! Peers side by side, interleaved over rounds: A B C A B C. Ratios within one run hold, absolute times don't.
 
+use crate::load::epoll as load;
+use crate::origin::epoll as origin;
 use crate::peers::{Peer, Setup};
-use crate::{Scenario, cpu, load, origin};
+use crate::{Scenario, cpu};
 use anyhow::Context;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;

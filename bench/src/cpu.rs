@@ -12,6 +12,12 @@ pub fn nanoseconds(pid: u32) -> u64 {
         .sum()
 }
 
+/// CPU nanoseconds of the calling thread so far.
+pub fn thread_nanoseconds() -> u64 {
+    let spent = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    spent.map_or(0, |spent| std::time::Duration::from(spent).as_nanos() as u64)
+}
+
 /// Resident memory in bytes (Pss where the kernel tells it: shared pages are not counted twice).
 pub fn resident_bytes(pid: u32) -> u64 {
     let Ok(text) = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else { return 0 };

@@ -11,6 +11,27 @@ pub const REQUEST: &[u8] =
 pub const LAST_REQUEST: &[u8] =
     b"GET /bench/object?id=1 HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: ringway-bench\r\nAccept: */*\r\nConnection: close\r\n\r\n";
 
+/// A request for `path`: a POST if it has a body, and one that asks for the connection's end if it is the `last`.
+pub fn request(path: &str, host: &str, headers: &[String], body_bytes: usize, last: bool) -> Vec<u8> {
+    let method = if body_bytes > 0 { "POST" } else { "GET" };
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: ringway-bench\r\nAccept: */*\r\n");
+    for line in headers {
+        request.push_str(line);
+        request.push_str("\r\n");
+    }
+    if body_bytes > 0 {
+        request.push_str(&format!("Content-Type: text/plain\r\nContent-Length: {body_bytes}\r\n"));
+    }
+    if last {
+        request.push_str("Connection: close\r\n");
+    }
+    request.push_str("\r\n");
+    let mut request = request.into_bytes();
+    request.resize(request.len() + body_bytes, b'b');
+    request
+}
+
 /// A whole answer with a body of `body_bytes`.
 pub fn response(body_bytes: usize) -> Vec<u8> {
     let mut response =

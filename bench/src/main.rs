@@ -10,10 +10,8 @@ mod origin;
 mod peers;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
-use std::time::Duration;
 
-/// What is done to the proxy.
+/// What `compare` does to the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
     /// 64-byte exchanges on open connections, closed loop.
@@ -59,26 +57,10 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Runs an origin until killed.
-    Origin {
-        #[arg(long)]
-        listen: SocketAddr,
-        #[arg(long)]
-        scenario: Scenario,
-        /// Size of an HTTP answer's body; the scenario's own unless given.
-        #[arg(long)]
-        body_bytes: Option<usize>,
-    },
-    /// Puts load on a target and prints what was done.
-    Load {
-        #[arg(long)]
-        target: SocketAddr,
-        #[arg(long)]
-        scenario: Scenario,
-        #[arg(long, default_value_t = 64)]
-        connections: usize,
-        #[arg(long, default_value_t = 3.0)]
-        seconds: f64,
-    },
+    Origin(origin::Arguments),
+    /// Puts load on a target and says what was done, as a table and as one line of JSON.
+    #[command(subcommand, args_override_self = true)]
+    Load(load::Kind),
     /// Interleaves engines over rounds and prints CPU per unit of work, and ratios.
     Compare(compare::Arguments),
     /// 50,000 MQTT clients through one proxy, and a bad day.
@@ -87,15 +69,8 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::Origin { listen, scenario, body_bytes } => {
-            let body_bytes = body_bytes.unwrap_or(scenario.body_bytes());
-            origin::run(std::net::TcpListener::bind(listen)?, scenario, body_bytes)
-        }
-        Command::Load { target, scenario, connections, seconds } => {
-            let report = load::run(target, scenario, connections, Duration::from_secs_f64(seconds))?;
-            println!("{report}");
-            Ok(())
-        }
+        Command::Origin(arguments) => origin::run(&arguments),
+        Command::Load(kind) => load::run(&kind),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Fifty(arguments) => fifty::run(&arguments),
     }
