@@ -24,6 +24,11 @@ impl<'a> Authority<'a> {
         }
     }
 
+    /// Nothing in it that another reader could split in another way.
+    fn is_sound(self) -> bool {
+        is_host(self.host) && self.port.iter().all(u8::is_ascii_digit)
+    }
+
     /// The same host, and the same port when a missing one is any of `default_ports`.
     fn matches(self, other: Authority, default_ports: &[&[u8]]) -> bool {
         let port = |port: &[u8], other: &[u8]| port.is_empty() && (other.is_empty() || default_ports.contains(&other));
@@ -46,6 +51,10 @@ pub fn absolute_form(target: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Makes sure that there is one Host, that it is one, and that the target does not name another. With
 /// `accept_invalid` it may be missing, and repeated when it says the same.
 pub(super) fn check_host(message: &mut Message, survey: &Survey, accept_invalid: bool) -> Result<(), RequestError> {
+    let by_target = named_by_target(message);
+    if by_target.is_some_and(|(named, _)| named.host.is_empty() || !named.is_sound() && !accept_invalid) {
+        return Err(RequestError::Malformed);
+    }
     let Some(host) = survey.first_value(Known::Host, message) else {
         let may_be_missing = accept_invalid || message.version() == super::head::Version::Http10;
         return if may_be_missing { Ok(()) } else { Err(RequestError::Malformed) };
@@ -55,8 +64,8 @@ pub(super) fn check_host(message: &mut Message, survey: &Survey, accept_invalid:
         return Err(RequestError::Malformed);
     }
     let named = Authority::split(host);
-    let sound = is_host(named.host) && (accept_invalid || named.port.iter().all(u8::is_ascii_digit));
-    if !sound || !agrees_with_target(message, named) {
+    let sound = named.is_sound() || (accept_invalid && is_host(named.host));
+    if !sound || by_target.is_some_and(|(other, default_ports)| !other.matches(named, default_ports)) {
         return Err(RequestError::Malformed);
     }
     if repeated {
@@ -66,31 +75,27 @@ pub(super) fn check_host(message: &mut Message, survey: &Survey, accept_invalid:
     Ok(())
 }
 
-fn agrees_with_target(message: &Message, host: Authority) -> bool {
+/// The authority within the target, and the ports that need not be said: of CONNECT and of the absolute form.
+fn named_by_target(message: &Message) -> Option<(Authority<'_>, &'static [&'static [u8]])> {
     let target = message.target();
     if message.method() == b"CONNECT" {
-        return Authority::split(target).matches(host, &[b"80", b"443"]);
+        return Some((Authority::split(target), &[b"80", b"443"]));
     }
     if target.starts_with(b"/") {
-        return true;
+        return None;
     }
-    let Some((scheme, authority)) = absolute_form(target) else { return true };
-    let default_port: &[u8] = if scheme.eq_ignore_ascii_case(b"https") { b"443" } else { b"80" };
-    Authority::split(authority).matches(host, &[default_port])
+    let (scheme, authority) = absolute_form(target)?;
+    let default_ports: &[&[u8]] = if scheme.eq_ignore_ascii_case(b"https") { &[b"443"] } else { &[b"80"] };
+    Some((Authority::split(authority), default_ports))
 }
 
 /// A name or an address; nothing that another reader could take for the end of one or the start of another.
 fn is_host(host: &[u8]) -> bool {
-    let (inner, bracketed) = match host {
-        [b'[', inner @ .., b']'] => (inner, true),
-        _ => (host, false),
-    };
-    inner.iter().all(|byte| match byte {
-        b':' => bracketed,
-        b'/' | b'?' | b'#' | b'@' | b',' | b'\\' | b'[' | b']' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|'
-        | b'}' => false,
-        _ => byte.is_ascii_graphic(),
-    })
+    if let [b'[', inner @ .., b']'] = host {
+        // An IPv6 address, with its zone perhaps (RFC 3986 section 3.2.2, RFC 6874).
+        return !inner.is_empty() && inner.iter().all(|byte| byte.is_ascii_alphanumeric() || b":.%-_~".contains(byte));
+    }
+    host.iter().all(|byte| byte.is_ascii_graphic() && !b":/?#@,\\[]\"<>^`{|}".contains(byte))
 }
 
 #[cfg(test)]
@@ -105,7 +110,7 @@ mod tests {
             assert_eq!(Authority::split(text.as_bytes()), expected, "{text}");
         }
         assert!(is_host(b"a_b.example") && is_host(b"[fe80::1]") && is_host(b"") && is_host(b"%41"));
-        for bad in ["a b", "a,b", "a/b", "a@b", "a\\b", "a#", "a?", "a:b", "[::1", "\u{e9}"] {
+        for bad in ["a b", "a,b", "a/b", "a@b", "a\\b", "a#", "a?", "a:b", "[::1", "[]", "[a,b]", "[[::1]]", "\u{e9}"] {
             assert!(!is_host(bad.as_bytes()), "{bad}");
         }
         assert_eq!(absolute_form(b"http://u@h:1/x"), Some((&b"http"[..], &b"h:1"[..])));

@@ -48,6 +48,7 @@ impl HttpSession {
         // The request's body: read over if it is short, else the connection ends with this answer.
         let body_left = work.request_body.bytes_left().filter(|left| *left <= DRAIN_BYTES_MAX);
         work.client_keeps_alive &= !reply.close && (work.request_body.is_done() || body_left.is_some());
+        self.close_if_asked(around, work);
         if work.expects_continue {
             // The client may send the body or not: nobody knows where the next request would begin.
             work.client_keeps_alive &= work.request_body.is_done();

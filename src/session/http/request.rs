@@ -128,8 +128,7 @@ impl HttpSession {
         };
         self.count_request(around);
         work.expects_continue = work.framing.expects_continue;
-        work.client_keeps_alive =
-            work.framing.keep_alive && !HttpSettings::closes_client(settings) && !around.http.is_stopping;
+        work.client_keeps_alive = work.framing.keep_alive && !around.http.is_stopping;
         let (source, encoding) = match work.framing.body {
             Body::Length(length) => {
                 work.exchange.request_content_length = Some(length);

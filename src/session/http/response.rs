@@ -1,5 +1,6 @@
 //! A response's head: received, parsed, put to the rules, and written to the client with what has come of its body.
 
+use super::connection::WAITING_SEGMENTS_MAX;
 use super::request::milliseconds;
 use super::transfer::{BULK_LENGTH_BYTES, Encoding, Framing, Transfer};
 use super::work::Work;
@@ -15,6 +16,9 @@ use crate::session::surroundings::Surroundings;
 use crate::session::tcp::Step;
 use crate::session::termination::{Cause, Phase, Termination};
 
+/// Interim responses to one request: enough for one each ten seconds over an hour or two.
+const INTERIM_RESPONSES_MAX: u32 = 1000;
+
 /// What the next bytes of the server are.
 enum Parsed {
     /// More is needed.
@@ -27,6 +31,13 @@ impl HttpSession {
     /// Reads the server's answer, as far as it has come. `Some`: the exchange has taken another turn.
     pub(super) fn read_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Option<Step> {
         loop {
+            if self.client.output_segments() >= WAITING_SEGMENTS_MAX {
+                // The client is slower than the interim responses come.
+                if let Some(server) = work.server.and_then(|key| around.http.servers.get(key)) {
+                    server.connection.pause(around.driver);
+                }
+                return None;
+            }
             match self.parse_response(around, work) {
                 Parsed::Whole => {}
                 Parsed::Malformed => return Some(self.bad_response(around, work)),
@@ -41,6 +52,10 @@ impl HttpSession {
             let status = work.exchange.response.status();
             // 101 ends the exchange as HTTP; the others of its class announce a final response.
             if status < 200 && status != 101 {
+                work.interim_responses += 1;
+                if work.interim_responses > INTERIM_RESPONSES_MAX {
+                    return Some(self.bad_response(around, work));
+                }
                 if let Some(step) = self.pass_informational(around, work) {
                     return Some(step);
                 }
@@ -84,6 +99,8 @@ impl HttpSession {
 
     /// 100, 102, 103: passed on to clients that know them, and the next head is awaited.
     fn pass_informational<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Option<Step> {
+        // From now on the client sends its body, whatever the final status.
+        work.expects_continue &= work.exchange.response.status() != 100;
         if !work.is_http10() {
             let response = &mut work.exchange.response;
             if response_framing(response, &work.framing).is_err() {
@@ -107,6 +124,10 @@ impl HttpSession {
         let Ok(framing) = response_framing(&mut work.exchange.response, &work.framing) else {
             return Some(self.bad_response(around, work));
         };
+        if framing.body == Body::Tunnel && !work.request_body.is_done() {
+            // Nobody may change the protocol within a message (RFC 9110 section 7.8).
+            return Some(self.bad_response(around, work));
+        }
         let now_us = around.now.monotonic_us;
         work.exchange.times.response_ms = milliseconds(now_us.saturating_sub(work.connected_us));
         let status = work.exchange.response.status();
@@ -192,6 +213,17 @@ impl HttpSession {
         None
     }
 
+    /// `option httpclose`, and a process that stops: the connection closes behind this answer. Requests that are here
+    /// already are answered before (the option does not change what a message means), so that its client never has to
+    /// guess which of them were dropped.
+    pub(super) fn close_if_asked<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) {
+        let closes = HttpSettings::closes_client(&around.config().proxy(self.accepted.frontend).http);
+        let next_is_here = work.request_body.is_done() && self.client.has_input();
+        if around.http.is_stopping || closes && !next_is_here {
+            work.client_keeps_alive = false;
+        }
+    }
+
     /// The http-after-response rules: the backend's, then the frontend's. False: a rewrite failed, the client gets the
     /// page of 500 instead.
     pub(super) fn after_response<D: Driver>(
@@ -244,8 +276,11 @@ impl HttpSession {
             work.response_body.compressor =
                 self.ask_at(around, work, backend, Asking::Response, crate::policy::compression::Compressor::begin);
         }
-        if around.http.is_stopping || HttpSettings::closes_client(&config.proxy(frontend).http) {
-            work.client_keeps_alive = false;
+        self.close_if_asked(around, work);
+        if work.expects_continue && !work.request_body.is_done() && !work.request_body.has_begun() {
+            // A final answer in place of `100 Continue`: whether the body still comes is anybody's guess, so that what
+            // comes next must be read neither as it nor as a request.
+            (work.client_keeps_alive, work.server_keeps_alive) = (false, false);
         }
         if !work.request_body.is_done() && !work.is_tunnel && !work.server_keeps_alive {
             // The rest of the request will not be read to its end.

@@ -42,6 +42,8 @@ pub struct Work {
     pub response_sent_as: Body,
     pub expects_continue: bool,
     pub is_tunnel: bool,
+    /// 1xx responses that have come for this request.
+    pub interim_responses: u32,
     /// The request's head has been handed to the server's connection.
     pub is_request_sent: bool,
     /// Bytes of the body are on their way: it cannot be sent again.
@@ -97,6 +99,7 @@ impl Default for Work {
             response_sent_as: Body::None,
             expects_continue: false,
             is_tunnel: false,
+            interim_responses: 0,
             is_request_sent: false,
             is_body_begun: false,
             is_request_shut: false,
