@@ -32,53 +32,90 @@ pub fn request(path: &str, host: &str, headers: &[String], body_bytes: usize, la
     request
 }
 
+/// An answer's head.
+pub fn response_head(body_bytes: usize) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: {body_bytes}\r\n\r\n")
+        .into_bytes()
+}
+
 /// A whole answer with a body of `body_bytes`.
 pub fn response(body_bytes: usize) -> Vec<u8> {
-    let mut response =
-        format!("HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: {body_bytes}\r\n\r\n")
-            .into_bytes();
+    let mut response = response_head(body_bytes);
     response.resize(response.len() + body_bytes, b'b');
     response
 }
 
-/// Counts the requests in a stream of bytes.
-#[derive(Default)]
-pub struct RequestReader {
-    unfinished: Vec<u8>,
-}
-
-/// What a piece of a stream held.
-#[derive(Default)]
-pub struct Requests {
-    pub complete: usize,
-    /// One of them asked for the connection's end.
+/// A request as the origin sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The size of body that its path asks for.
+    pub bytes: Option<usize>,
+    /// It asked for the connection's end.
     pub last: bool,
 }
 
+/// Finds the requests in a stream of bytes.
+#[derive(Default)]
+pub struct RequestReader {
+    unfinished: Vec<u8>,
+    /// Bytes of a request's body that are still to come.
+    body_missing: usize,
+    /// The request that they belong to.
+    awaiting_body: Option<Request>,
+}
+
 impl RequestReader {
-    pub fn read(&mut self, bytes: &[u8]) -> Requests {
+    /// Hands each request that is complete with this piece to `take`.
+    pub fn read(&mut self, bytes: &[u8], mut take: impl FnMut(Request)) {
         if self.unfinished.is_empty() {
-            let (requests, taken) = count_requests(bytes);
+            let taken = self.each(bytes, &mut take);
             self.unfinished.extend_from_slice(&bytes[taken..]);
-            return requests;
+            return;
         }
-        self.unfinished.extend_from_slice(bytes);
-        let (requests, taken) = count_requests(&self.unfinished);
-        self.unfinished.drain(..taken);
-        requests
+        let mut joined = std::mem::take(&mut self.unfinished);
+        joined.extend_from_slice(bytes);
+        let taken = self.each(&joined, &mut take);
+        joined.drain(..taken);
+        self.unfinished = joined;
+    }
+
+    /// How many bytes it used.
+    fn each(&mut self, bytes: &[u8], take: &mut impl FnMut(Request)) -> usize {
+        let mut taken = 0;
+        loop {
+            let rest = &bytes[taken..];
+            if let Some(request) = self.awaiting_body {
+                let body = self.body_missing.min(rest.len());
+                taken += body;
+                self.body_missing -= body;
+                if self.body_missing > 0 {
+                    return taken;
+                }
+                self.awaiting_body = None;
+                take(request);
+                continue;
+            }
+            let Some(end) = memmem::find(rest, HEAD_END) else { return taken };
+            let head = &rest[..end];
+            taken += end + HEAD_END.len();
+            self.body_missing = length(head).unwrap_or(0);
+            self.awaiting_body = Some(Request {
+                bytes: bytes_asked(head),
+                last: header(head, b"connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close")),
+            });
+        }
     }
 }
 
-fn count_requests(mut bytes: &[u8]) -> (Requests, usize) {
-    let (mut requests, mut taken) = (Requests::default(), 0);
-    while let Some(end) = memmem::find(bytes, HEAD_END) {
-        let head = &bytes[..end];
-        requests.complete += 1;
-        requests.last |= header(head, b"connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
-        taken += end + HEAD_END.len();
-        bytes = &bytes[end + HEAD_END.len()..];
-    }
-    (requests, taken)
+/// N of a path `/bytes/N`, up to a gigabyte.
+fn bytes_asked(head: &[u8]) -> Option<usize> {
+    let path = head.split(|&byte| byte == b' ').nth(1)?;
+    let digits = path.strip_prefix(b"/bytes/")?;
+    std::str::from_utf8(digits).ok()?.parse().ok().filter(|&bytes| bytes <= 1 << 30)
+}
+
+fn length(head: &[u8]) -> Option<usize> {
+    std::str::from_utf8(header(head, b"content-length")?).ok()?.parse().ok()
 }
 
 /// A header's value in a head whose lines are well-formed; the proxies may change the names' case.
@@ -95,6 +132,7 @@ pub struct ResponseReader {
     head: Vec<u8>,
     /// Bytes of the body that are still to come; none before the head's end.
     missing: Option<usize>,
+    status: Option<u16>,
 }
 
 /// Where an answer stands after a piece.
@@ -119,14 +157,22 @@ impl ResponseReader {
         self.start(bytes)
     }
 
+    /// What was wrong with the answer, after [`Progress::Wrong`].
+    pub fn complaint(&self) -> String {
+        match self.status {
+            Some(status) if status != 200 => format!("answered with status {status}"),
+            _ => "not the expected answer".to_string(),
+        }
+    }
+
     fn start(&mut self, bytes: &[u8]) -> Progress {
         let Some(end) = memmem::find(bytes, HEAD_END) else {
             self.head = bytes.to_vec();
             return Progress::More;
         };
         let head = &bytes[..end];
-        let length = header(head, b"content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-        match length {
+        self.status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        match length(head) {
             Some(length) if head.starts_with(b"HTTP/1.1 200 ") => self.body(length, bytes.len() - end - HEAD_END.len()),
             _ => Progress::Wrong,
         }
@@ -153,16 +199,26 @@ mod tests {
 
     #[test]
     fn requests_are_counted_however_they_are_cut() {
-        let stream = [REQUEST, REQUEST, LAST_REQUEST].concat();
+        let posted = request("/bytes/7", "bench.test", &["X-A: b".to_string()], 30, false);
+        let large = request("/bytes/1000000", "bench.test", &[], 0, true);
+        let stream = [REQUEST, &posted, &large].concat();
+        let expected = [(None, false), (Some(7), false), (Some(1_000_000), true)];
         for size in 1..stream.len() {
-            let mut reader = RequestReader::default();
-            let (mut complete, mut last) = (0, false);
+            let (mut reader, mut requests) = (RequestReader::default(), Vec::new());
             for piece in stream.chunks(size) {
-                let requests = reader.read(piece);
-                complete += requests.complete;
-                last |= requests.last;
+                reader.read(piece, |request| requests.push((request.bytes, request.last)));
             }
-            assert_eq!((complete, last), (3, true), "pieces of {size}");
+            assert_eq!(requests, expected, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_asks_for_no_size_gets_none() {
+        for path in ["/", "/bytes/", "/bytes/-1", "/bytes/x", "/bytes/99999999999999999999", "/bytes/2000000000"] {
+            let mut asked = Vec::new();
+            let bytes = request(path, "bench.test", &[], 0, false);
+            RequestReader::default().read(&bytes, |request| asked.push(request.bytes));
+            assert_eq!(asked, [None], "{path}");
         }
     }
 

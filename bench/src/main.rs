@@ -6,6 +6,7 @@ mod engine;
 mod fifty;
 mod http;
 mod load;
+mod mqtt;
 mod origin;
 mod peers;
 
@@ -61,6 +62,8 @@ enum Command {
     /// Puts load on a target and says what was done, as a table and as one line of JSON.
     #[command(subcommand, args_override_self = true)]
     Load(load::Kind),
+    /// A minimal TCP relay on glommio, until killed: why the data plane isn't built on it.
+    Relay(origin::relay::Arguments),
     /// Interleaves engines over rounds and prints CPU per unit of work, and ratios.
     Compare(compare::Arguments),
     /// 50,000 MQTT clients through one proxy, and a bad day.
@@ -71,6 +74,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Origin(arguments) => origin::run(&arguments),
         Command::Load(kind) => load::run(&kind),
+        Command::Relay(arguments) => origin::relay::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Fifty(arguments) => fifty::run(&arguments),
     }

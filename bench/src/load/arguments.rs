@@ -105,7 +105,7 @@ pub struct Common {
     #[arg(long, default_value_t = 0)]
     pub processes: usize,
     /// What moves the bytes; epoll is the existing loop of this tool, for comparison with glommio
-    #[arg(long, value_enum, default_value_t = Executor::Epoll)]
+    #[arg(long, value_enum, default_value_t = Executor::Glommio)]
     pub executor: Executor,
     /// Connections being opened at once, of all cores together
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..))]

@@ -1,14 +1,21 @@
 //! The load generator: connections to one or more targets, in a closed or an open loop, on one executor per core.
 
 pub mod arguments;
+mod board;
 mod conduct;
 mod connect;
+mod connection;
 pub mod epoll;
 mod executor;
+mod http;
+mod idle;
 mod members;
+mod mqtt;
 mod orders;
 pub mod record;
+mod schedule;
 mod tally;
+mod tcp;
 
 pub use arguments::Kind;
 

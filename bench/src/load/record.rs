@@ -36,7 +36,8 @@ pub struct LoadRecord {
     pub bytes_sent: u64,
     /// While measured.
     pub bytes_received: u64,
-    /// Of the operations that were completed while measured, in microseconds.
+    /// Of the operations that were completed while measured, in microseconds; of idle connections that of being
+    /// opened, with their first exchange.
     pub latency_us: Latency,
     /// Of parts and other things, by name, in microseconds: `connect` (of all connects, the ramp's too), `lag` (how
     /// much later than intended an open loop sent), `connack`, `suback`, `ping`, `publish`, `delivery`, `reconnect`.

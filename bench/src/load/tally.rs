@@ -150,6 +150,12 @@ impl Tally {
         add(&mut self.errors, kind, 1);
     }
 
+    pub fn errors_of(&mut self, kind: &str, count: u64) {
+        if count > 0 {
+            add(&mut self.errors, kind, count);
+        }
+    }
+
     pub fn count(&mut self, name: &str) {
         add(&mut self.counts, name, 1);
     }

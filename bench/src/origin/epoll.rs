@@ -2,22 +2,27 @@
 
 use crate::engine::Poller;
 use crate::{Scenario, http};
+use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+
+/// Answers are kept whole: longer ones than this are asked of the other executor.
+const LONGEST_BODY: usize = 64 << 20;
 
 /// What it does with each connection.
 enum Service {
     Echo,
     Flood,
-    /// This answer to each request.
-    Http(Vec<u8>),
+    /// An answer of that size unless the path asks for another.
+    Http(usize),
 }
 
 struct Connection {
     stream: TcpStream,
     requests: http::RequestReader,
     /// Answers that are not wholly written, and what of the first one is.
-    owed: usize,
+    owed: VecDeque<Rc<Vec<u8>>>,
     written: usize,
     last: bool,
 }
@@ -25,10 +30,11 @@ struct Connection {
 /// Serves until the process ends. An error is one of the listener or of epoll itself.
 pub fn run(listener: TcpListener, scenario: Scenario, body_bytes: usize) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
+    let mut responses = HashMap::new();
     let service = match scenario {
         Scenario::Bulk => Service::Flood,
         Scenario::Pingpong | Scenario::Churn | Scenario::Idle => Service::Echo,
-        _ => Service::Http(http::response(body_bytes)),
+        _ => Service::Http(body_bytes),
     };
     let mut poller = Poller::new()?;
     const LISTENER: usize = usize::MAX >> 1;
@@ -50,7 +56,8 @@ pub fn run(listener: TcpListener, scenario: Scenario, body_bytes: usize) -> anyh
                     });
                     poller.add(&stream, index)?;
                     let requests = http::RequestReader::default();
-                    connections[index] = Some(Connection { stream, requests, owed: 0, written: 0, last: false });
+                    connections[index] =
+                        Some(Connection { stream, requests, owed: VecDeque::new(), written: 0, last: false });
                 }
                 continue;
             }
@@ -58,7 +65,7 @@ pub fn run(listener: TcpListener, scenario: Scenario, body_bytes: usize) -> anyh
             let goes_on = match &service {
                 Service::Echo => echo(&mut connection.stream, &mut buffer),
                 Service::Flood => flood(&mut connection.stream, &mut buffer),
-                Service::Http(response) => answer(connection, response, &mut buffer),
+                Service::Http(bytes) => answer(connection, *bytes, &mut responses, &mut buffer),
             };
             if !goes_on {
                 connections[index] = None;
@@ -104,14 +111,22 @@ fn flood(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
     }
 }
 
-fn answer(connection: &mut Connection, response: &[u8], buffer: &mut [u8]) -> bool {
+fn answer(
+    connection: &mut Connection,
+    body_bytes: usize,
+    responses: &mut HashMap<usize, Rc<Vec<u8>>>,
+    buffer: &mut [u8],
+) -> bool {
     loop {
         match connection.stream.read(buffer) {
             Ok(0) => return false,
             Ok(count) => {
-                let requests = connection.requests.read(&buffer[..count]);
-                connection.owed += requests.complete;
-                connection.last |= requests.last;
+                let (owed, last) = (&mut connection.owed, &mut connection.last);
+                connection.requests.read(&buffer[..count], |request| {
+                    let bytes = request.bytes.unwrap_or(body_bytes).min(LONGEST_BODY);
+                    owed.push_back(Rc::clone(responses.entry(bytes).or_insert_with(|| Rc::new(http::response(bytes)))));
+                    *last |= request.last;
+                });
                 if count < buffer.len() {
                     break;
                 }
@@ -120,13 +135,14 @@ fn answer(connection: &mut Connection, response: &[u8], buffer: &mut [u8]) -> bo
             Err(_) => return false,
         }
     }
-    while connection.owed > 0 {
+    while let Some(response) = connection.owed.front() {
         match connection.stream.write(&response[connection.written..]) {
             Ok(count) => connection.written += count,
             Err(error) => return error.kind() == ErrorKind::WouldBlock,
         }
         if connection.written == response.len() {
-            (connection.owed, connection.written) = (connection.owed - 1, 0);
+            connection.owed.pop_front();
+            connection.written = 0;
         }
     }
     !connection.last
