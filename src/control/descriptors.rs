@@ -31,7 +31,7 @@ impl Situation {
     }
 
     /// The highest limit that can be had.
-    fn reachable(&self) -> u64 {
+    pub fn reachable(&self) -> u64 {
         if self.may_raise_hard { self.hard.max(self.ceiling) } else { self.hard }
     }
 }

@@ -6,6 +6,7 @@ pub mod command_line;
 mod connection;
 pub mod daemon;
 pub mod descriptors;
+pub mod doctor;
 pub mod engine;
 pub mod event_loop;
 pub mod limits;

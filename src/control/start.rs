@@ -6,7 +6,7 @@ use super::privileges::Privileges;
 use super::{descriptors, messages, report, serve, version};
 use crate::config::environment::Environment;
 use crate::config::load::{LoadRequest, Loaded, Overrides, load};
-use crate::config::model::Config;
+use crate::config::model::{Config, Global};
 use crate::sys;
 use std::io;
 
@@ -16,7 +16,12 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> i32 {
     // Without this the first socket could become "stderr".
     let _ = sys::process::fill_standard_descriptors();
     messages::executable();
-    let arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
+    let arguments =
+        arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>().into_iter();
+    // The one word that is no option, and only here: HAProxy's command line has none.
+    if arguments.as_slice().get(1).is_some_and(|word| word == "doctor") {
+        return super::doctor::main(arguments.skip(2));
+    }
     let mut options = match command_line::parse(arguments) {
         Ok(options) => options,
         Err(error) => return explain(&error),
@@ -87,7 +92,22 @@ fn load_configuration(options: &CommandLine) -> Result<(Config, bool), Refusal> 
     if let Some(text) = without_effect(options) {
         messages::notice(&text);
     }
-    let Loaded { config, diagnostics } = load(&LoadRequest {
+    let Loaded { config, diagnostics } = load(&load_request(options));
+    report::print(&diagnostics, options.diagnostics);
+    let mut config = config.ok_or(Refusal)?;
+    override_global(options, &mut config.global);
+    if let Err(errors) = Privileges::look_up(&config.global) {
+        for error in &errors {
+            messages::alert(&format!("config : {error}"));
+        }
+        return refuse("config : Fatal errors found in configuration.");
+    }
+    Ok((config, diagnostics.has_warnings()))
+}
+
+/// What the command line asks to be loaded.
+pub fn load_request(options: &CommandLine) -> LoadRequest {
+    LoadRequest {
         sources: options.sources.clone(),
         overrides: Overrides {
             maxconn: options.maxconn,
@@ -95,10 +115,11 @@ fn load_configuration(options: &CommandLine) -> Result<(Config, bool), Refusal> 
             ignore_unresolved: options.ignore_unresolved,
         },
         environment: environment(options),
-    });
-    report::print(&diagnostics, options.diagnostics);
-    let mut config = config.ok_or(Refusal)?;
-    let global = &mut config.global;
+    }
+}
+
+/// Lets the command line have its way with what the file says.
+pub fn override_global(options: &CommandLine, global: &mut Global) {
     global.debug |= options.debug;
     global.quiet |= options.quiet;
     global.nosplice |= options.no_splice;
@@ -111,13 +132,6 @@ fn load_configuration(options: &CommandLine) -> Result<(Config, bool), Refusal> 
     if options.pidfile.is_some() {
         global.pidfile.clone_from(&options.pidfile);
     }
-    if let Err(errors) = Privileges::look_up(global) {
-        for error in &errors {
-            messages::alert(&format!("config : {error}"));
-        }
-        return refuse("config : Fatal errors found in configuration.");
-    }
-    Ok((config, diagnostics.has_warnings()))
 }
 
 /// One line about the options that change nothing.

@@ -114,6 +114,7 @@ pub fn usage(program: &str) -> String {
          \x20       -c            check the configuration and exit: 0 valid, 1 errors, 2 nothing to listen on\n\
          \x20       -cc <cond>    evaluate the condition of an .if line and exit: 0 true, 1 false, 2 error\n\
          \x20       -v, -vv       show the version, or the whole report on this build; -vq the number alone\n\
+         \x20       doctor -f <path>  predict what breaks first at maxconn on this machine (`doctor --help`)\n\
          \x20       --support-matrix  list every keyword and whether it is supported, as Markdown\n\
          How to run:\n\
          \x20       -D            in the background; -db keep the foreground; -d the foreground, with engine details\n\

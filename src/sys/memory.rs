@@ -6,6 +6,13 @@ use std::ptr::NonNull;
 
 use super::check_size;
 
+/// The size of a page of this machine.
+pub fn page_bytes() -> u64 {
+    // SAFETY: sysconf only answers.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(4096).max(1)
+}
+
 /// A private anonymous mapping. Pages cost nothing until they are written.
 #[derive(Debug)]
 pub struct Region {
