@@ -369,6 +369,10 @@ fn what_will_hurt_later_is_warned_of() {
     assert!(timeouts.contains("missing timeouts for proxy 'a'.\n"), "{timeouts}");
     assert!(timeouts.contains("timeouts are set to a non-zero value: 'client', 'connect', 'server'."), "{timeouts}");
     assert!(all("backend b\n").contains("backend 'b' is used by no frontend."));
+    for rule in ["default_backend b", "use_backend b if TRUE", "use_backend %[path]", "reqisetbe ^GET b"] {
+        let text = format!("defaults\n mode http\nfrontend f\n bind :1\n {rule}\nbackend b\n");
+        assert!(!all(&text).contains("is used by no frontend"), "{rule}");
+    }
     assert!(all("frontend f\n timeout client 1s\n").contains("frontend 'f' has no 'bind' directive."));
     assert!(all("listen a\n bind :1\n option httplog\n").contains("Falling back to 'option tcplog'."));
     assert!(all("listen a\n bind :1\n option tcplog\n").contains("log format ignored for proxy 'a'"));

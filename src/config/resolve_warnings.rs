@@ -121,12 +121,26 @@ fn ignored_rules(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
 
 /// The proxies that a frontend leads to, or whose servers others track.
 fn used_proxies(config: &Config) -> HashSet<ProxyId> {
-    let led_to = config.proxies.iter().filter_map(|proxy| proxy.frontend.as_ref()?.default_backend);
+    let frontends = || config.proxies.iter().filter_map(|proxy| proxy.frontend.as_ref());
+    // A name that is made for each request may be any backend's.
+    let is_any = |rule: &BackendRule| matches!(rule.target, Target::Named(_));
+    if frontends().any(|frontend| frontend.backend_rules.iter().any(is_any)) {
+        return config.proxy_ids().collect();
+    }
+    let by_rules = frontends().flat_map(|frontend| &frontend.backend_rules).filter_map(|rule| match rule.target {
+        Target::Known(backend) => Some(backend),
+        Target::Named(_) => None,
+    });
+    let by_old_rules = config.proxies.iter().flat_map(|proxy| &proxy.old_rules.request).filter_map(|rule| {
+        let OldAction::SetBackend(backend) = rule.action else { return None };
+        Some(backend)
+    });
+    let by_default = frontends().filter_map(|frontend| frontend.default_backend);
     let tracked = config.servers.iter().filter_map(|server| {
         let backend = config.server(server.track?).backend;
         (backend != server.backend).then_some(backend)
     });
-    led_to.chain(tracked).collect()
+    by_rules.chain(by_old_rules).chain(by_default).chain(tracked).collect()
 }
 
 /// A backend that nothing leads to only costs checks.

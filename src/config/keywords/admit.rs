@@ -71,10 +71,7 @@ impl Report<'_> {
         match row.status {
             Status::Supported => true,
             Status::OldSpelling { modern } => {
-                let text = match modern {
-                    "" => format!("'{keyword}' is an old keyword; it means what it meant in HAProxy 1.8."),
-                    modern => format!("'{keyword}' is an old spelling; it still works, the modern one is: {modern}."),
-                };
+                let text = format!("'{keyword}' is an old spelling; it still works, the modern one is: {modern}.");
                 self.warning(place, text);
                 true
             }

@@ -40,6 +40,7 @@ pub(super) const ROWS: &[Row] = &[
     switch(PROXY, "option http-no-delay"),
     switch(BACK, "option http-pretend-keepalive"),
     switch(PROXY, "option http-server-close"),
+    switch(PROXY, "option httpclose"),
     switch(FRONT, "option http-use-proxy-header"),
     switch(BACK, "option forwarded [<options>]"),
     supported(PROXY, "option forwardfor [except <network>] [header <name>] [if-none]"),
@@ -47,7 +48,6 @@ pub(super) const ROWS: &[Row] = &[
     switch(BACK, "option persist"),
     switch(BACK, "option prefer-last-server"),
     // Spellings of HAProxy 1.8 and before
-    old(PROXY, "option httpclose", "").or_no(),
     old(PROXY, "option forceclose", "option httpclose").or_no(),
     old(PROXY, "option independant-streams", "option independent-streams").or_no(),
     accepted(PROXY, "option tcpsplice", "bulk data is spliced without being asked").or_no(),

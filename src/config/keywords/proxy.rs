@@ -8,7 +8,7 @@ pub(super) const ROWS: &[Row] = &[
     supported(PROXY, "mode <mode>"),
     value(PROXY, "mode tcp", Status::Supported),
     value(PROXY, "mode http", Status::Supported),
-    value_old(PROXY, "mode health", ""),
+    value_old(PROXY, "mode health", "'mode http' with 'http-request return status 200'"),
     value(PROXY, "mode log", LOG_BACKENDS),
     value(PROXY, "mode spop", SPOE),
     value(PROXY, "mode haterm", HTTP),

@@ -114,6 +114,10 @@ const RESPONSE_BODIES: Status = Status::Refused {
     instead: "rules on its status and headers",
 };
 
+/// What a search of the whole head found is found by one of its parts.
+const SWITCHING: &str =
+    "use_backend with a condition, like 'if { hdr_beg(host) -i img }' or 'if { path_reg -i ^/(img|css)/ }'";
+
 /// Rules of HAProxy 1.8 on request and response lines, dropped by 2.1.
 pub(super) const OLD_ROWS: &[Row] = &[
     old(NAMED, "block <condition>", "http-request deny"),
@@ -126,11 +130,11 @@ pub(super) const OLD_ROWS: &[Row] = &[
     old(NAMED, "reqideny <search> [<condition>]", "http-request deny"),
     old(NAMED, "reqipass <search> [<condition>]", "conditions on the http-request rules after it"),
     old(NAMED, "reqirep <search> <text> [<condition>]", "http-request replace-path, replace-uri or replace-header"),
-    old(FRONT_NAMED, "reqisetbe <search> <backend> [<condition>]", "use_backend"),
+    old(FRONT_NAMED, "reqisetbe <search> <backend> [<condition>]", SWITCHING),
     old(NAMED, "reqitarpit <search> [<condition>]", "http-request tarpit"),
     old(NAMED, "reqpass <search> [<condition>]", "conditions on the http-request rules after it"),
     old(NAMED, "reqrep <search> <text> [<condition>]", "http-request replace-path, replace-uri or replace-header"),
-    old(FRONT_NAMED, "reqsetbe <search> <backend> [<condition>]", "use_backend"),
+    old(FRONT_NAMED, "reqsetbe <search> <backend> [<condition>]", SWITCHING),
     old(NAMED, "reqtarpit <search> [<condition>]", "http-request tarpit"),
     old(NAMED, "rspadd <text> [<condition>]", "http-response add-header"),
     old(NAMED, "rspdel <search> [<condition>]", "http-response del-header"),

@@ -133,11 +133,11 @@ fn knows_the_keywords_that_only_1_8_had() {
 }
 
 #[test]
-fn the_tutorials_old_spellings_work_with_a_warning_or_come_with_http_mode() {
+fn the_tutorials_old_spellings_work_with_a_warning() {
     for keyword in ["nbproc 2", "debug", "quiet", "ulimit-n 819200"] {
         assert!(matches!(status(Section::Global, keyword), Status::OldSpelling { .. }), "{keyword}");
     }
-    for keyword in ["mode health", "option httpclose", "clitimeout 5000"] {
+    for keyword in ["mode health", "option forceclose", "clitimeout 5000"] {
         assert!(matches!(status(Section::Listen, keyword), Status::OldSpelling { .. }), "{keyword}");
     }
     for keyword in ["reqisetbe ^Host dynamic", "reqrep a b", "rspadd X:\\ y"] {
@@ -165,7 +165,7 @@ fn arguments_in_parentheses_belong_to_the_word() {
 fn an_argument_row_parses_as_its_keyword() {
     let (admitted, messages) = admitted(Section::Listen, "mode health", 0);
     assert!(matches!(admitted, Admitted::Parse { row, words: 1, .. } if row.keyword() == "mode"), "{admitted:?}");
-    assert!(messages[0].contains("'mode health' is an old keyword"), "{messages:?}");
+    assert!(messages[0].contains("'mode health' is an old spelling"), "{messages:?}");
 }
 
 #[test]
