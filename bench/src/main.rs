@@ -9,6 +9,8 @@ mod load;
 mod mqtt;
 mod origin;
 mod peers;
+mod plot;
+mod run;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -66,6 +68,10 @@ enum Command {
     Relay(origin::relay::Arguments),
     /// Interleaves engines over rounds and prints CPU per unit of work, and ratios.
     Compare(compare::Arguments),
+    /// Measures scenarios and engines that are described in files, and records what came out.
+    Run(run::Arguments),
+    /// Draws what the records say, as SVG.
+    Plot(plot::Arguments),
     /// 50,000 MQTT clients through one proxy, and a bad day.
     Fifty(fifty::Arguments),
 }
@@ -76,6 +82,8 @@ fn main() -> anyhow::Result<()> {
         Command::Load(kind) => load::run(&kind),
         Command::Relay(arguments) => origin::relay::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Plot(arguments) => plot::run(&arguments),
         Command::Fifty(arguments) => fifty::run(&arguments),
     }
 }

@@ -83,13 +83,7 @@ impl Measured {
 }
 
 /// A line of progress.
-fn tell(
-    scenario: &Scenario,
-    share: Option<f64>,
-    round: usize,
-    engine: &Engine,
-    outcome: &anyhow::Result<Measurement>,
-) {
+fn tell(scenario: &Scenario, share: Option<f64>, round: usize, engine: &Engine, outcome: &anyhow::Result<Measurement>) {
     let load = share.map_or(String::new(), |share| format!(" at {:.0} % of the peak", share * 100.0));
     let head = format!("{}{load}, round {round}: {:14}", scenario.name, engine.name);
     match outcome {

@@ -3,6 +3,7 @@
 use super::data;
 use super::scenario::Mode;
 use anyhow::{Context, ensure};
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -123,6 +124,10 @@ impl Engine {
 pub fn render(text: &str, values: impl Serialize) -> anyhow::Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_keep_trailing_newline(true);
-    Ok(environment.render_str(text, values)?)
+    let mut rendered = environment.render_str(text, Serde(values))?;
+    // It drops the last line's end, which HAProxy insists on.
+    if text.ends_with('\n') && !rendered.ends_with('\n') {
+        rendered.push('\n');
+    }
+    Ok(rendered)
 }

@@ -1,9 +1,9 @@
 //! What the kernel holds, machine-wide: sockets have no owner that could be asked.
 
 use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How often is looked while connections are opened and held.

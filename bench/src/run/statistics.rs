@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn ratios_are_of_the_same_round() {
-        let ratios = Spread::of_ratios(&[Some(1.0), None, Some(9.0), Some(4.0)], &[Some(2.0), Some(1.0), Some(9.0), None]);
+        let ratios =
+            Spread::of_ratios(&[Some(1.0), None, Some(9.0), Some(4.0)], &[Some(2.0), Some(1.0), Some(9.0), None]);
         assert_eq!(ratios, Some(Spread { median: 0.75, min: 0.5, max: 1.0 }));
         assert_eq!(Spread::of_ratios(&[Some(1.0)], &[Some(0.0)]), None, "nothing is a ratio of nothing");
     }

@@ -71,9 +71,8 @@ fn print_memory(record: &Record, run: &Run) {
         "{:15} {:>12} {:>17} {:>17} {:>6} {:>15} {:>17} {:>7}",
         "engine", "connections", "user bytes each", "(range)", "ratio", "kernel, whole", "of it the proxy's", "errors"
     );
-    let kernel = |measured: &Measured| {
-        measured.spread(|round| round.kernel_bytes_per_connection()).map(|spread| spread.median)
-    };
+    let kernel =
+        |measured: &Measured| measured.spread(|round| round.kernel_bytes_per_connection()).map(|spread| spread.median);
     // What clients and origin cost the kernel is measured without a proxy.
     let without_proxy = run.engines.iter().find(|engine| engine.engine == "direct").and_then(kernel);
     for (measured, summary) in run.engines.iter().zip(&record.summary) {
