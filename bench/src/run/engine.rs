@@ -26,8 +26,10 @@ pub struct Engine {
     pub arguments: Vec<String>,
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// A command whose first line tells what it is.
+    /// A command that tells what it is, and how the line that does begins.
     pub version: Option<Vec<String>>,
+    #[serde(default)]
+    pub version_begins: String,
     /// Each worker has the whole descriptor limit for itself.
     #[serde(default)]
     pub descriptors_per_worker: bool,

@@ -44,14 +44,16 @@ impl Machine {
     }
 }
 
-/// The first line of what each engine says of itself.
+/// The line of what each engine says of itself that names its version.
 pub fn versions(engines: &[&Engine], ringway: &str) -> BTreeMap<String, String> {
     let ask = |engine: &Engine| {
         let (program, arguments) = engine.version.as_ref()?.split_first()?;
         let program = if program.contains("{{ ringway }}") { ringway } else { program };
         let output = Command::new(program).args(arguments).output().ok()?;
         let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
-        Some(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned())
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let line = text.lines().find(|line| line.starts_with(&engine.version_begins));
+        Some(line.unwrap_or_default().trim().to_owned())
     };
     engines.iter().filter_map(|engine| Some((engine.name.clone(), ask(engine)?))).collect()
 }

@@ -87,8 +87,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ensure!(engines.iter().any(|engine| engine.name == *name), "there is no engine {name} (see --list)");
     }
     let workbench = Workbench::new(arguments)?;
-    pin_to(&workbench.load_cpus)?;
     let machine = Machine::here()?;
+    pin_to(&workbench.load_cpus)?;
     let ringway = workbench.ringway.display().to_string();
     let versions = machine::versions(&engines.iter().collect::<Vec<_>>(), &ringway);
     let commit = machine::commit();
