@@ -4,7 +4,7 @@ use super::acl_keywords;
 use super::lex::Word;
 use super::model::*;
 use super::names::ResolveNames;
-use super::pattern_files::{self, Columns};
+use super::pattern_files::{self, Columns, Use};
 use super::statement::Statement;
 use super::suggest;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ fn parse_test(words: &[Word], names: &dyn ResolveNames) -> Result<ParsedTest, Ac
     let at = |word: usize| move |text: String| AclError { word, text };
     let (expression, natural) = parse_criterion(text(0)).map_err(at(0))?;
     let mut flags = Flags { comparison: natural, ignore_case: false, resolve: true, columns: Columns::Pattern };
-    let (mut files, mut index, mut explicit) = (Vec::new(), 1, false);
+    let (mut files, mut unique_id, mut index, mut explicit) = (Vec::new(), None, 1, false);
     while text(index).starts_with('-') {
         explicit = true;
         let argument = text(index + 1);
@@ -144,9 +144,10 @@ fn parse_test(words: &[Word], names: &dyn ResolveNames) -> Result<ParsedTest, Ac
             // Values of maps mean nothing to an ACL, so that a map can be one.
             "-M" => flags.columns = Columns::KeyAndValue,
             "-u" => {
-                if argument.parse::<u32>().is_err() {
+                let Ok(id) = argument.parse::<u32>() else {
                     return Err(at(index + 1)("the argument of -u must be an integer".to_owned()));
-                }
+                };
+                unique_id = Some((index + 1, id));
                 index += 1;
             }
             "-m" => {
@@ -172,7 +173,8 @@ fn parse_test(words: &[Word], names: &dyn ResolveNames) -> Result<ParsedTest, Ac
             }
             "-f" => {
                 let comparison = flags.comparison.ok_or_else(|| at(0)(needs_method(text(0))))?;
-                let opened = pattern_files::open(argument, flags.columns, comparison.method(), flags.ignore_case);
+                let opened =
+                    pattern_files::open(argument, Use::acl(flags.columns), comparison.method(), flags.ignore_case);
                 files.push(opened.map_err(at(index + 1))?);
                 index += 1;
             }
@@ -187,6 +189,8 @@ fn parse_test(words: &[Word], names: &dyn ResolveNames) -> Result<ParsedTest, Ac
     }
     let comparison = flags.comparison.ok_or_else(|| at(0)(needs_method(text(0))))?;
     let patterns = parse_patterns(words, index, comparison.method(), &flags, names)?;
+    let inline = pattern_files::inline(keyword_of(text(0)), unique_id.map(|(_, id)| id), &patterns);
+    let inline = inline.map_err(at(unique_id.map_or(0, |(word, _)| word)))?;
     let warning = if index >= words.len() && !explicit && !comparison.method().takes_no_pattern() {
         let text = "no pattern to match against were provided, so this ACL will never match. If this is what you \
                     intended, please add '--' to get rid of this warning. If you intended to match only for \
@@ -204,11 +208,16 @@ fn parse_test(words: &[Word], names: &dyn ResolveNames) -> Result<ParsedTest, Ac
     } else {
         None
     };
-    Ok(ParsedTest { test: AclTest::new(expression, comparison, patterns, files), warning })
+    Ok(ParsedTest { test: AclTest::new(expression, comparison, patterns, inline, files), warning })
+}
+
+/// A criterion without arguments and converters.
+fn keyword_of(criterion: &str) -> &str {
+    criterion.split(['(', ',']).next().unwrap_or_default()
 }
 
 fn needs_method(criterion: &str) -> String {
-    let keyword = criterion.split(['(', ',']).next().unwrap_or_default();
+    let keyword = keyword_of(criterion);
     format!("matching method must be specified first (using '-m') when using a sample fetch of this type ('{keyword}')")
 }
 
@@ -263,8 +272,12 @@ fn insert_number(patterns: &mut Patterns, word: &Word, operator: Operator) -> Re
         Operator::LessOrEqual => [Some(IntegerRange { maximum: number, ..all }), None],
         Operator::Less => [below, None],
     };
-    for range in ranges.into_iter().flatten() {
+    if operator == Operator::Equal || range.minimum != range.maximum {
         patterns.insert_range(text, range);
+        return Ok(());
+    }
+    for range in ranges.into_iter().flatten() {
+        patterns.insert_range(&range.text(), range);
     }
     Ok(())
 }

@@ -95,7 +95,7 @@ fn the_tutorial_loads_as_written() {
 fn the_page(stats: &Proxy) {
     assert_eq!((stats.name.as_str(), stats.iid, stats.mode), ("stats", 1, ProxyMode::Http));
     let page = stats.stats.as_ref().unwrap();
-    assert_eq!((page.uri.as_str(), page.realm.as_str(), page.admin), ("/stats", "Haproxy", StatsAdmin::Always));
+    assert_eq!((page.uri.as_str(), page.realm.as_str(), page.admin.len()), ("/stats", "Haproxy", 1));
     assert_eq!(page.refresh, Some(Duration::from_secs(30)));
     assert!(page.hide_version);
     assert_eq!(stats.frontend.as_ref().unwrap().maxconn, Some(10));
@@ -318,20 +318,40 @@ fn a_proxys_own_statistics_lines_let_go_of_the_defaults() {
 }
 
 #[test]
-fn conditions_of_stats_admin() {
-    for (condition, expected) in [
-        ("if TRUE", StatsAdmin::Always),
-        ("if ! TRUE", StatsAdmin::Never),
-        ("unless FALSE", StatsAdmin::Always),
-        ("if LOCALHOST", StatsAdmin::FromLocalhost(true)),
-        ("if !LOCALHOST", StatsAdmin::FromLocalhost(false)),
-        ("unless LOCALHOST", StatsAdmin::FromLocalhost(false)),
-        ("if LOCALHOST || TRUE", StatsAdmin::Always),
-        ("if TRUE LOCALHOST or FALSE", StatsAdmin::FromLocalhost(true)),
+fn who_may_see_and_change_the_statistics_page() {
+    let page = |lines: &str| {
+        loaded(&format!(
+            "userlist u\n user a insecure-password b\nlisten a\n bind :1\n mode http\n timeout client 1s\n{lines}\n"
+        ))
+    };
+    let config = page(
+        " acl office src 10.0.0.0/8\n stats admin if office !{ method POST } || LOCALHOST\n stats admin unless office\n \
+         stats http-request allow if office\n stats http-request auth unless { http_auth(u) }\n \
+         stats http-request deny deny_status 404",
+    );
+    let config = config.config.expect("it loads");
+    let proxy = &config.proxies[0];
+    let admin: Vec<usize> =
+        proxy.stats.as_ref().expect("a page").admin.iter().map(|condition| condition.alternatives.len()).collect();
+    assert_eq!(admin, [2, 1]);
+    let actions: Vec<bool> = proxy.rules.statistics.iter().map(|rule| rule.condition.is_some()).collect();
+    assert_eq!(actions, [true, true, false]);
+    for (lines, expected) in [
+        (" stats admin TRUE", "requires either 'if' or 'unless'"),
+        (" stats admin if nope", "no such ACL : 'nope'"),
+        (" stats http-request redirect location /", "expects 'allow', 'deny' or 'auth'"),
+        (" stats http-request deny if nope", "no such ACL : 'nope'"),
+        (" stats http-request auth realm", "'realm' expects"),
+        (" stats http-request auth x", "only 'if' and 'unless'"),
+        (" stats auth a:b\n stats http-request deny", "can't be used at the same time"),
+        (" stats http-request deny\n stats realm x", "can't be used at the same time"),
     ] {
-        let text = format!("listen a\n bind :1\n mode http\n timeout client 1s\n stats admin {condition}\n");
-        assert_eq!(config(&text).proxies[0].stats.as_ref().unwrap().admin, expected, "{condition}");
+        let loaded = page(lines);
+        assert!(loaded.config.is_none(), "{lines}");
+        assert!(format!("{:?}", loaded.diagnostics).contains(expected), "{lines}: {:?}", loaded.diagnostics);
     }
+    let warned = page(" stats http-request allow\n stats http-request deny");
+    assert!(warned.config.is_some() && format!("{:?}", warned.diagnostics).contains("never reached"));
 }
 
 #[test]

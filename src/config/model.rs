@@ -609,9 +609,8 @@ pub struct StatsSettings {
     /// (user, password) pairs; empty = no authentication.
     pub auth: Vec<(String, String)>,
     pub hide_version: bool,
-    pub admin: StatsAdmin,
-    /// `stats http-request` rules, in order.
-    pub http_request: Vec<StatsRule>,
+    /// `stats admin`: any of them lets change servers from the page. What may see it: [`HttpRules::statistics`].
+    pub admin: Vec<Condition>,
     /// `stats scope`: proxy names shown; empty = all. `.` is the proxy itself.
     pub scope: Vec<String>,
     pub show_legends: bool,
@@ -620,30 +619,4 @@ pub struct StatsSettings {
     pub show_node: Option<String>,
     /// `Some("")`: the global description.
     pub show_desc: Option<String>,
-}
-
-/// `stats admin { if | unless } <condition>` — conditions other than constants come with ACLs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StatsAdmin {
-    #[default]
-    Never,
-    Always,
-    /// `if LOCALHOST` / `if !LOCALHOST` as the predefined ACL means it (127.0.0.1/8, ::1).
-    FromLocalhost(bool),
-    /// `if HTTP_AUTH`-like: the client passed `stats auth`.
-    Authenticated,
-}
-
-/// `stats http-request allow|deny|auth [realm …] [if …]`, with constant conditions for now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatsRule {
-    pub action: StatsRuleAction,
-    pub condition: StatsAdmin,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StatsRuleAction {
-    Allow,
-    Deny,
-    Auth { realm: Option<String> },
 }

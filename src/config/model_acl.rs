@@ -1,6 +1,6 @@
 //! Compiled ACLs and conditions: what follows `if` and `unless` (configuration.txt sections 7.1 and 7.2).
 
-use super::model::{Expression, MatchMethod, PatternView, Patterns};
+use super::model::{Expression, MatchMethod, PatternFileId, PatternView, Patterns};
 use std::sync::{Arc, OnceLock};
 
 /// One `acl` line, or what stands between braces: it holds when a sample matches one of the patterns.
@@ -8,8 +8,10 @@ use std::sync::{Arc, OnceLock};
 pub struct AclTest {
     pub expression: Expression,
     pub comparison: Comparison,
-    /// The patterns of the line itself.
+    /// The patterns of the line itself, as they were read.
     pub patterns: Patterns,
+    /// The same as a list of its own, which the runtime socket may have changed since.
+    pub inline: PatternFileId,
     /// `-f`: files of patterns, which can be changed at run time.
     pub files: Vec<PatternView>,
     /// The next line of the same name.
@@ -34,8 +36,14 @@ impl Comparison {
 }
 
 impl AclTest {
-    pub fn new(expression: Expression, comparison: Comparison, patterns: Patterns, files: Vec<PatternView>) -> AclTest {
-        AclTest { expression, comparison, patterns, files, next: OnceLock::new() }
+    pub fn new(
+        expression: Expression,
+        comparison: Comparison,
+        patterns: Patterns,
+        inline: PatternFileId,
+        files: Vec<PatternView>,
+    ) -> AclTest {
+        AclTest { expression, comparison, patterns, inline, files, next: OnceLock::new() }
     }
 }
 

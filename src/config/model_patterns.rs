@@ -15,8 +15,10 @@ pub use files::{PatternFile, PatternFileId, PatternView};
 pub use integers::IntegerRange;
 pub use texts::compile_regex;
 
+use super::model_converter::MapOutput;
 use addresses::Networks;
-use sharded::ShardedMap;
+use sharded::{Change, Edit, ShardedMap};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use texts::TextList;
@@ -95,19 +97,51 @@ pub struct PatternEntry {
     order: u64,
 }
 
+impl PatternEntry {
+    /// What the runtime socket calls the entry (`#0x1`): the same in every view of its file, and never 0.
+    pub fn reference(&self) -> u64 {
+        self.order.saturating_add(1)
+    }
+}
+
+/// Which entries a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntrySelection<'a> {
+    /// All that are written so.
+    Pattern(&'a [u8]),
+    /// The one with this [`PatternEntry::reference`], whose pattern must be given to find it.
+    Reference(&'a [u8], u64),
+}
+
+impl<'a> EntrySelection<'a> {
+    fn pattern(self) -> &'a [u8] {
+        match self {
+            EntrySelection::Pattern(pattern) | EntrySelection::Reference(pattern, _) => pattern,
+        }
+    }
+    fn is_about(self, entry: &PatternEntry) -> bool {
+        match self {
+            EntrySelection::Pattern(pattern) => *entry.pattern == *pattern,
+            EntrySelection::Reference(_, reference) => entry.reference() == reference,
+        }
+    }
+}
+
 /// One set of patterns with one way to compare.
 #[derive(Clone, Debug)]
 pub struct Patterns {
     method: MatchMethod,
     ignore_case: bool,
+    /// What the values of a map must be; `None`: nobody looks at them.
+    values: Option<MapOutput>,
     next_order: u64,
     index: Index,
 }
 
 #[derive(Clone, Debug)]
 enum Index {
-    /// `found` and `bool`.
-    Nothing,
+    /// `found` and `bool`: kept to be listed, compared with nothing.
+    Unused(Arc<Vec<Arc<PatternEntry>>>),
     /// `str` and `bin`; the key is in lower case where case is ignored.
     Exact(ShardedMap<Box<[u8]>>),
     /// `beg` and `end`: one map for all; `lengths` are those of its keys, longest first.
@@ -124,7 +158,7 @@ impl Patterns {
     /// An empty set.
     pub fn new(method: MatchMethod, ignore_case: bool) -> Patterns {
         let index = match method {
-            MatchMethod::Found | MatchMethod::Boolean => Index::Nothing,
+            MatchMethod::Found | MatchMethod::Boolean => Index::Unused(Arc::default()),
             MatchMethod::Exact | MatchMethod::Binary => Index::Exact(ShardedMap::default()),
             MatchMethod::Begin | MatchMethod::End => {
                 Index::Edges { keys: ShardedMap::default(), lengths: Default::default() }
@@ -136,7 +170,7 @@ impl Patterns {
             }
         };
         let ignore_case = ignore_case && method != MatchMethod::Binary;
-        Patterns { method, ignore_case, next_order: 0, index }
+        Patterns { method, ignore_case, values: None, next_order: 0, index }
     }
 
     /// A set of `entries`: pattern and, in a map, value. The error names the entry and says what is wrong with it.
@@ -159,15 +193,61 @@ impl Patterns {
     pub fn ignores_case(&self) -> bool {
         self.ignore_case
     }
+    /// What the values of a map must be.
+    pub fn values(&self) -> Option<MapOutput> {
+        self.values
+    }
+    /// The same set, whose values must be of a kind from now on.
+    pub fn with_values(self, values: Option<MapOutput>) -> Patterns {
+        Patterns { values, ..self }
+    }
+    /// An empty set that compares as this one does.
+    pub fn emptied(&self) -> Patterns {
+        Patterns { next_order: self.next_order, ..Patterns::new(self.method, self.ignore_case) }
+            .with_values(self.values)
+    }
+    /// Whether a lookup walks a list (HAProxy's `idx=list`) instead of a tree.
+    pub fn is_searched_as_list(&self) -> bool {
+        match self.method {
+            MatchMethod::Address => false,
+            MatchMethod::Exact | MatchMethod::Begin => self.ignore_case,
+            _ => true,
+        }
+    }
+
+    /// Why an entry could not be added.
+    pub fn check(&self, pattern: &[u8], value: Option<&[u8]>) -> Result<(), String> {
+        let text = || String::from_utf8_lossy(pattern);
+        match self.method {
+            MatchMethod::Binary => texts::parse_hexadecimal(pattern).map(|_| ())?,
+            MatchMethod::Regex => texts::compile_regex(pattern, self.ignore_case).map(|_| ())?,
+            MatchMethod::Integer | MatchMethod::Length => IntegerRange::parse(&text()).map(|_| ())?,
+            MatchMethod::Address => parse_network(&text()).map(|_| ())?,
+            _ => {}
+        }
+        self.check_value(value)
+    }
+
+    fn check_value(&self, value: Option<&[u8]>) -> Result<(), String> {
+        let Some(value) = value else { return Ok(()) };
+        let text = String::from_utf8_lossy(value);
+        let is_right = match self.values {
+            Some(MapOutput::Integer) => text.parse::<i64>().is_ok(),
+            Some(MapOutput::Address) => text.parse::<IpAddr>().is_ok(),
+            Some(MapOutput::Text) | None => true,
+        };
+        if is_right { Ok(()) } else { Err(format!("unable to parse '{text}'")) }
+    }
 
     /// Adds a pattern; the error says why it is none. Of two equal ones the first counts. [`Patterns::finish`] must
     /// follow before anything is looked up.
     pub fn insert(&mut self, pattern: &[u8], value: Option<&[u8]>) -> Result<(), String> {
+        self.check_value(value)?;
         let entry =
             Arc::new(PatternEntry { pattern: pattern.into(), value: value.map(Into::into), order: self.next_order });
         self.next_order += 1;
         match &mut self.index {
-            Index::Nothing => {}
+            Index::Unused(list) => Arc::make_mut(list).push(entry),
             Index::Exact(map) => {
                 let key = match self.method {
                     MatchMethod::Binary => texts::parse_hexadecimal(pattern)?,
@@ -219,27 +299,57 @@ impl Patterns {
         }
     }
 
-    /// Takes all patterns written as `pattern` out; how many there were. [`Patterns::finish`] must follow.
-    pub fn remove(&mut self, pattern: &[u8]) -> usize {
-        let key = || -> Option<Vec<u8>> {
-            match self.method {
-                MatchMethod::Binary => texts::parse_hexadecimal(pattern).ok(),
-                _ => Some(texts::folded(pattern, self.ignore_case).into_owned()),
-            }
-        };
+    /// Takes entries out; how many there were. [`Patterns::finish`] must follow.
+    pub fn remove(&mut self, which: EntrySelection) -> usize {
+        self.change(which, &mut |entry| if which.is_about(entry) { Edit::Remove } else { Edit::Keep })
+    }
+
+    /// Gives entries of a map another value; how many there were. The error says why it cannot be one.
+    pub fn set_value(&mut self, which: EntrySelection, value: &[u8]) -> Result<usize, String> {
+        self.check_value(Some(value))?;
+        Ok(self.change(which, &mut |entry| match which.is_about(entry) {
+            true => Edit::Replace(Arc::new(PatternEntry { value: Some(value.into()), ..entry.clone() })),
+            false => Edit::Keep,
+        }))
+    }
+
+    /// Whether there is an entry written so.
+    pub fn has(&self, pattern: &[u8]) -> bool {
+        let key = self.key_of(pattern);
+        let is_it = |entry: &PatternEntry| *entry.pattern == *pattern;
+        match &self.index {
+            Index::Exact(map) | Index::Edges { keys: map, .. } => map.has(&*key, pattern),
+            Index::Unused(list) => list.iter().any(|entry| is_it(entry)),
+            Index::Texts(list) => list.entries().any(is_it),
+            Index::Integers(list) => list.entries().any(is_it),
+            Index::Addresses(networks) => networks.has(pattern),
+        }
+    }
+
+    /// What a pattern of one of the maps is found under.
+    fn key_of<'p>(&self, pattern: &'p [u8]) -> Cow<'p, [u8]> {
+        match self.method {
+            MatchMethod::Binary => Cow::Owned(texts::parse_hexadecimal(pattern).unwrap_or_default()),
+            _ => texts::folded(pattern, self.ignore_case),
+        }
+    }
+
+    fn change(&mut self, which: EntrySelection, change: &mut Change) -> usize {
+        let pattern = which.pattern();
+        let key = self.key_of(pattern);
         match &mut self.index {
-            Index::Nothing => 0,
-            Index::Exact(map) => key().map_or(0, |key| usize::from(map.remove(&key[..]))),
+            Index::Unused(list) => change_list(list, |entry| entry, change),
+            Index::Exact(map) => map.change(&key[..], change).0,
             Index::Edges { keys, lengths } => {
-                let removed = key().is_some_and(|key| keys.remove(&key[..]));
-                if removed {
+                let (count, is_gone) = keys.change(&key[..], change);
+                if is_gone {
                     lengths.remove(pattern.len());
                 }
-                usize::from(removed)
+                count
             }
-            Index::Texts(list) => list.remove(pattern),
-            Index::Integers(list) => list.remove(pattern),
-            Index::Addresses(networks) => networks.remove(pattern),
+            Index::Texts(list) => list.change(change),
+            Index::Integers(list) => list.change(change),
+            Index::Addresses(networks) => networks.change(pattern, change),
         }
     }
 
@@ -292,7 +402,7 @@ impl Patterns {
     /// All entries in the order they were added.
     pub fn entries(&self) -> Vec<&PatternEntry> {
         let mut entries: Vec<&PatternEntry> = match &self.index {
-            Index::Nothing => Vec::new(),
+            Index::Unused(list) => list.iter().map(|entry| &**entry).collect(),
             Index::Exact(map) | Index::Edges { keys: map, .. } => map.values().collect(),
             Index::Texts(list) => list.entries().collect(),
             Index::Integers(list) => list.entries().collect(),
@@ -301,6 +411,33 @@ impl Patterns {
         entries.sort_by_key(|entry| entry.order);
         entries
     }
+}
+
+/// Changes the entries of a list whose items hold one each; how many were. Nothing is copied when none is.
+fn change_list<T: Clone>(
+    list: &mut Arc<Vec<T>>,
+    entry_of: fn(&mut T) -> &mut Arc<PatternEntry>,
+    change: &mut Change,
+) -> usize {
+    let mut count = 0;
+    let mut changed = Vec::with_capacity(list.len());
+    for item in list.iter() {
+        let mut item = item.clone();
+        let entry = entry_of(&mut item);
+        match change(entry) {
+            Edit::Keep => changed.push(item),
+            Edit::Replace(new) => {
+                *entry = new;
+                changed.push(item);
+                count += 1;
+            }
+            Edit::Remove => count += 1,
+        }
+    }
+    if count > 0 {
+        *list = Arc::new(changed);
+    }
+    count
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct HttpRules {
     /// `block` lines (they came before all others in HAProxy 1.8), then `http-request`.
     pub request: Vec<HttpRule>,
+    /// `stats http-request`: asked when the request is for the statistics page.
+    pub statistics: Vec<HttpRule>,
     /// `redirect` lines: asked after the request's rules and the statistics page.
     pub redirects: Vec<HttpRule>,
     pub response: Vec<HttpRule>,

@@ -5,6 +5,7 @@ use super::model::*;
 use super::pattern_files;
 use super::rules::answers;
 use super::section_errors::{HttpErrorsSection, WrittenErrorPages};
+use super::section_stats::DEFAULT_REALM;
 use super::written::*;
 
 /// Builds what [`Proxy::rules`] holds.
@@ -17,6 +18,7 @@ pub fn resolve(proxy: &WrittenProxy, written: &Written, diagnostics: &mut Diagno
     request.extend(names.rules(&written_rules.request, &captures.request));
     let rules = HttpRules {
         request,
+        statistics: names.rules(&written_rules.statistics, &captures.request),
         redirects: names.rules(&written_rules.redirects, &captures.request),
         response: names.rules(&written_rules.response, &captures.response),
         after_response: names.rules(&written_rules.after_response, &captures.response),
@@ -25,6 +27,7 @@ pub fn resolve(proxy: &WrittenProxy, written: &Written, diagnostics: &mut Diagno
         monitor_fail: settings.monitor_fail.clone(),
     };
     names.check_sizes(&rules.error_pages);
+    names.check_statistics(&rules.statistics);
     rules
 }
 
@@ -45,6 +48,21 @@ impl<'a> Names<'a> {
                 self.rule(rule)
             })
             .collect()
+    }
+
+    /// Two ways to say who may see the page would leave it open which one decides.
+    fn check_statistics(&mut self, rules: &[HttpRule]) {
+        let Some(settings) = &self.proxy.settings.stats else { return };
+        if let Some(rule) = rules.first()
+            && (!settings.auth.is_empty() || settings.realm != DEFAULT_REALM)
+        {
+            let text = format!(
+                "proxy '{}': stats 'auth'/'realm' and 'http-request' can't be used at the same time. Write the users \
+                 into a 'userlist', and: stats http-request auth unless {{ http_auth(<userlist>) }}",
+                self.proxy.name
+            );
+            self.diagnostics.about(Severity::Alert, &rule.location, text);
+        }
     }
 
     /// A backend's rule means a slot of whichever frontend the request came through: nothing to check there.

@@ -36,6 +36,8 @@ pub type ActionParser = fn(&mut Statement, &mut Context) -> Option<(HttpAction, 
 pub struct WrittenHttpRules {
     pub blocks: Vec<HttpRule>,
     pub request: Vec<HttpRule>,
+    /// `stats http-request`
+    pub statistics: Vec<HttpRule>,
     pub redirects: Vec<HttpRule>,
     pub response: Vec<HttpRule>,
     pub after_response: Vec<HttpRule>,
@@ -159,7 +161,13 @@ fn add(statement: &mut Statement, proxy: &mut WrittenProxy, set: RuleSet, parser
     }
 }
 
-fn rule(statement: &mut Statement, proxy: &mut WrittenProxy, set: RuleSet, parser: ActionParser) -> Option<HttpRule> {
+/// One rule whose action `parser` reads, with its condition. `None` if an error was reported.
+pub fn rule(
+    statement: &mut Statement,
+    proxy: &mut WrittenProxy,
+    set: RuleSet,
+    parser: ActionParser,
+) -> Option<HttpRule> {
     let (action, end) = parser(statement, &mut Context { set, proxy })?;
     let condition = condition::parse(statement, end, proxy, set)?;
     Some(HttpRule { action, condition, location: statement.location() })

@@ -1,6 +1,9 @@
 //! `stats …` of a proxy (configuration.txt section 4.2).
 
+use super::acl;
 use super::model::*;
+use super::rules::{answers, format};
+use super::section_http_rules::{self, ActionParser, Context, RuleSet};
 use super::statement::{LineParser, Statement};
 use super::values::{DefaultUnit, parse_time};
 use super::written::{SectionKind, WrittenProxy};
@@ -22,16 +25,18 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("stats show-desc", show_desc),
 ];
 
+/// What the page calls itself where a password is asked for.
+pub const DEFAULT_REALM: &str = "HAProxy Statistics";
+
 impl Default for StatsSettings {
     fn default() -> Self {
         StatsSettings {
             uri: "/haproxy?stats".to_owned(),
             refresh: None,
-            realm: "HAProxy Statistics".to_owned(),
+            realm: DEFAULT_REALM.to_owned(),
             auth: Vec::new(),
             hide_version: false,
-            admin: StatsAdmin::Never,
-            http_request: Vec::new(),
+            admin: Vec::new(),
             scope: Vec::new(),
             show_legends: false,
             show_modules: false,
@@ -123,126 +128,53 @@ fn show_desc(statement: &mut Statement, proxy: &mut WrittenProxy) {
     settings(proxy).show_desc = Some(statement.joined(0));
 }
 
+/// `stats admin { if | unless } <condition>`; several lines: any of them grants.
 fn admin(statement: &mut Statement, proxy: &mut WrittenProxy) {
-    if let Some(condition) = condition(statement, 0) {
-        let stats = settings(proxy);
-        // Several lines: any of them grants.
-        stats.admin = Where::of(stats.admin).or(condition).admin();
+    if !matches!(statement.text(0), "if" | "unless") {
+        return statement.error(0, "'stats admin' requires either 'if' or 'unless' followed by a condition.");
+    }
+    let place = format::place(RuleSet::Request, proxy.kind);
+    if let Some(Some(condition)) = acl::parse_condition(statement, 0, &proxy.acls, place) {
+        settings(proxy).admin.push(condition);
     }
 }
 
-/// A condition made of TRUE, FALSE and LOCALHOST, as what it gives for the only two cases they can tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Where {
-    local: bool,
-    remote: bool,
-}
-
-impl Where {
-    const TRUE: Where = Where { local: true, remote: true };
-    const FALSE: Where = Where { local: false, remote: false };
-
-    fn of(admin: StatsAdmin) -> Self {
-        match admin {
-            StatsAdmin::Always => Where::TRUE,
-            StatsAdmin::FromLocalhost(local) => Where { local, remote: !local },
-            StatsAdmin::Never | StatsAdmin::Authenticated => Where::FALSE,
-        }
-    }
-    fn admin(self) -> StatsAdmin {
-        match (self.local, self.remote) {
-            (true, true) => StatsAdmin::Always,
-            (false, false) => StatsAdmin::Never,
-            (local, _) => StatsAdmin::FromLocalhost(local),
-        }
-    }
-    fn not(self) -> Self {
-        Where { local: !self.local, remote: !self.remote }
-    }
-    fn and(self, other: Self) -> Self {
-        Where { local: self.local && other.local, remote: self.remote && other.remote }
-    }
-    fn or(self, other: Self) -> Self {
-        Where { local: self.local || other.local, remote: self.remote || other.remote }
-    }
-}
-
-/// Reads `if <condition>` or `unless <condition>` from argument `at` on (configuration.txt section 7.2: names with
-/// `!`, side by side for "and", `||` or `or` between). `None` if an error was reported.
-fn condition(statement: &mut Statement, at: usize) -> Option<Where> {
-    let unless = match statement.text(at) {
-        "if" => false,
-        "unless" => true,
-        _ => {
-            let keyword = statement.keyword;
-            statement.error(at, format!("'{keyword}' expects 'if' or 'unless' followed by a condition."));
-            return None;
-        }
-    };
-    let (mut any, mut all) = (Where::FALSE, Where::TRUE);
-    let (mut inverted, mut operand_missing) = (false, true);
-    for index in at + 1..statement.arguments.len() {
-        let mut word = statement.text(index);
-        if (word == "||" || word == "or") && !operand_missing {
-            (any, all) = (any.or(all), Where::TRUE);
-            operand_missing = true;
-            continue;
-        }
-        while let Some(rest) = word.strip_prefix('!') {
-            inverted = !inverted;
-            word = rest;
-        }
-        let operand = match word {
-            "" => continue,
-            "TRUE" => Where::TRUE,
-            "FALSE" => Where::FALSE,
-            "LOCALHOST" => Where { local: true, remote: false },
-            _ => {
-                let text = format!(
-                    "condition '{word}' needs ACLs, which come with content rules; TRUE, FALSE and LOCALHOST (with \
-                     '!' and '||') are understood meanwhile."
-                );
-                statement.error(index, text);
-                return None;
-            }
-        };
-        all = all.and(if inverted { operand.not() } else { operand });
-        (inverted, operand_missing) = (false, false);
-    }
-    if operand_missing || inverted {
-        statement.error(usize::MAX, "a condition is missing here.");
-        return None;
-    }
-    let condition = any.or(all);
-    Some(if unless { condition.not() } else { condition })
-}
-
+/// `stats http-request { allow | deny | auth [realm <realm>] } [ { if | unless } <condition> ]`
 fn http_request(statement: &mut Statement, proxy: &mut WrittenProxy) {
-    let mut next = 1;
-    let action = match statement.text(0) {
-        "allow" => StatsRuleAction::Allow,
-        "deny" => StatsRuleAction::Deny,
-        "auth" => {
-            let realm = if statement.text(1) == "realm" {
-                next = 3;
-                match statement.text(2) {
-                    "" => return statement.error(1, "'realm' expects a realm."),
-                    realm => Some(realm.to_owned()),
-                }
-            } else {
-                None
-            };
-            StatsRuleAction::Auth { realm }
+    let parser: ActionParser = match statement.text(0) {
+        "allow" => answers::allow,
+        "deny" => answers::deny,
+        "auth" => statistics_auth,
+        _ => {
+            let text = "'stats http-request' expects 'allow', 'deny' or 'auth'. For another action write an \
+                        'http-request' rule with the page's address as its condition, such as: \
+                        http-request redirect location / if { path_beg /stats }";
+            return statement.error(0, text);
         }
-        _ => return statement.error(0, "'stats http-request' expects 'allow', 'deny' or 'auth'."),
     };
-    let condition = if statement.arguments.len() > next {
-        match condition(statement, next) {
-            Some(condition) => condition.admin(),
-            None => return,
-        }
-    } else {
-        StatsAdmin::Always
+    let mut action = Statement {
+        line: statement.line,
+        keyword: statement.keyword,
+        modifier: statement.modifier,
+        arguments: statement.rest(1),
+        label: statement.label,
+        diagnostics: &mut *statement.diagnostics,
+        names: statement.names,
     };
-    settings(proxy).http_request.push(StatsRule { action, condition });
+    let Some(rule) = section_http_rules::rule(&mut action, proxy, RuleSet::Request, parser) else { return };
+    settings(proxy);
+    let rules = &mut proxy.settings.http_rules.statistics;
+    if rules.last().is_some_and(|last| last.condition.is_none()) {
+        let text = "previous 'stats http-request' has no condition attached, further entries are never reached.";
+        statement.warning(usize::MAX, text);
+    }
+    rules.push(rule);
+}
+
+/// Without a realm it is the page's own name.
+fn statistics_auth(statement: &mut Statement, context: &mut Context) -> Option<(HttpAction, usize)> {
+    if statement.text(0) == "realm" {
+        return answers::auth(statement, context);
+    }
+    Some((HttpAction::Auth { challenge: answers::challenge(DEFAULT_REALM) }, 0))
 }

@@ -49,6 +49,7 @@ enum State {
 /// One client connection of a `mode http` frontend that has `stats`.
 pub struct LocalHttp {
     frontend: ProxyId,
+    may_administer: bool,
     state: State,
     parser: HeadParser,
     /// Received and not yet used.
@@ -66,9 +67,11 @@ pub fn is_for_page(proxy: &Proxy, target: &[u8]) -> bool {
 }
 
 impl LocalHttp {
-    pub fn new(frontend: ProxyId) -> LocalHttp {
+    /// `may_administer`: a `stats admin` condition holds for the client.
+    pub fn new(frontend: ProxyId, may_administer: bool) -> LocalHttp {
         LocalHttp {
             frontend,
+            may_administer,
             state: State::Head,
             parser: HeadParser::new(HeadLimits::default()),
             input: Vec::new(),
@@ -177,7 +180,7 @@ impl LocalHttp {
         // A process that stops answers what is asked, and closes.
         let stopping = context.shared.process.stopping.load(Ordering::Relaxed);
         let keep_alive = rules.keep_alive && !proxy.options.httpclose && !stopping;
-        let request = Request::read(&head, &self.input, keep_alive, proxy, context);
+        let request = Request::read(&head, &self.input, keep_alive, proxy, self.may_administer);
         self.consume_head(&head);
         if rules.framing == Framing::Length(0) {
             return Some(self.answer(request, None, context, output));
@@ -254,7 +257,6 @@ impl LocalHttp {
         record::count_frontend_status(counters, answer.status);
         match answer.by {
             exchange::AnsweredBy::Stats => counters.frontend_intercepted.increment(),
-            exchange::AnsweredBy::Rule => counters.frontend_denied_requests.increment(),
             exchange::AnsweredBy::NoServer => {
                 let proxy: &Proxy = context.shared.config.proxy(self.frontend);
                 if proxy.backend.is_some() {

@@ -235,7 +235,7 @@ impl<D: Driver> Worker<D> {
             return self.after_event(key, step);
         }
         if proxy.mode != ProxyMode::Tcp {
-            let key = self.slots.insert(Tenant::Local(Box::new(LocalSession::new(accepted, config))));
+            let key = self.slots.insert(Tenant::Local(Box::new(LocalSession::new(accepted))));
             let Some(Tenant::Local(session)) = self.slots.get(key) else { return };
             let step = session.begin(&mut self.core.surroundings(key));
             return self.after_event(key, step);

@@ -16,12 +16,7 @@ impl<D: Driver> Worker<D> {
                 }
                 step
             }
-            Some(Tenant::Local(session)) => {
-                let hostname = std::mem::take(&mut self.core.hostname);
-                let step = session.completed(&mut self.core.surroundings(key), &hostname, operation, completion);
-                self.core.hostname = hostname;
-                step
-            }
+            Some(Tenant::Local(session)) => session.completed(&mut self.core.surroundings(key), operation, completion),
             Some(Tenant::Http(session)) => session.completed(&mut self.core.surroundings(key), operation, completion),
             // The slot is joined before it is freed, so nothing of its last tenant comes here but a buffer's stray owner.
             Some(Tenant::Nobody) | None => {
@@ -37,12 +32,7 @@ impl<D: Driver> Worker<D> {
     pub(super) fn timer_event(&mut self, key: SlotKey) {
         let step = match self.slots.get(key) {
             Some(Tenant::Tcp(session)) => session.timer_fired(&mut self.core.surroundings(key)),
-            Some(Tenant::Local(session)) => {
-                let hostname = std::mem::take(&mut self.core.hostname);
-                let step = session.timer_fired(&mut self.core.surroundings(key), &hostname);
-                self.core.hostname = hostname;
-                step
-            }
+            Some(Tenant::Local(session)) => session.timer_fired(&mut self.core.surroundings(key)),
             Some(Tenant::Http(session)) => session.timer_fired(&mut self.core.surroundings(key)),
             Some(Tenant::Nobody) | None => return,
         };
@@ -77,10 +67,7 @@ impl<D: Driver> Worker<D> {
                 session.deadline_is_set();
                 (session.deadline_us(&config), session.termination().is_some() && session.is_idle())
             }
-            Tenant::Local(session) => {
-                session_log::write_local(&mut self.core, session);
-                (session.deadline_us(&config), session.is_over() && session.is_idle())
-            }
+            Tenant::Local(session) => (session.deadline_us(&config), session.is_over() && session.is_idle()),
             Tenant::Http(session) => {
                 session_log::write_http(&mut self.core);
                 (session.deadline_us(&config), session.is_over() && session.is_idle())
@@ -105,10 +92,7 @@ impl<D: Driver> Worker<D> {
                 session_log::write_tcp(&mut self.core, session);
                 session.leave();
             }
-            Some(Tenant::Local(session)) => {
-                session_log::write_local(&mut self.core, session);
-                session.accepted.places = None;
-            }
+            Some(Tenant::Local(session)) => session.accepted.places = None,
             Some(Tenant::Http(session)) => {
                 session_log::write_http(&mut self.core);
                 session.leave();

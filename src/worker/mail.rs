@@ -117,9 +117,6 @@ impl<D: Driver> Worker<D> {
             http.servers.close_idle(driver);
             for key in self.slots.keys() {
                 let step = match self.slots.get(key) {
-                    Some(Tenant::Local(session)) if session.is_between_requests() => {
-                        session.over(&mut self.core.surroundings(key))
-                    }
                     Some(Tenant::Http(session)) if session.is_between_requests() => {
                         session.over(&mut self.core.surroundings(key))
                     }

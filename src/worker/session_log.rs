@@ -2,12 +2,10 @@
 
 use super::Core;
 use crate::config::model::{ListenerId, LogFormatKind};
-use crate::io::{Driver, SocketAddress};
+use crate::io::Driver;
 use crate::policy::exchange::{Scope, Sockets, Stage};
-use crate::policy::log_format::{self, Captures, Endpoint, HttpFacts, RequestFacts, ServerName, SessionFacts, Times};
+use crate::policy::log_format::{self, Captures, Endpoint, HttpFacts};
 use crate::policy::state_log::StateLog;
-use crate::session::local_http::HttpRecord;
-use crate::session::local_session::LocalSession;
 use crate::session::tcp::TcpSession;
 use std::sync::atomic::Ordering;
 
@@ -161,67 +159,5 @@ pub(super) fn write_http<D: Driver>(core: &mut Core<D>) {
         let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
         let (structured, text) = line.text.split_at(line.structured_bytes.min(line.text.len()));
         core.log.send_structured(&proxy.log.targets, tag, line.level, structured, text, wall_us);
-    }
-}
-
-/// The requests that a local session has answered since the last time.
-pub(super) fn write_local<D: Driver>(core: &mut Core<D>, session: &mut LocalSession) {
-    let shared = core.shared.clone();
-    let (frontend, listener) = (session.accepted.frontend, session.accepted.listener);
-    let proxy = shared.config.proxy(frontend);
-    let now = core.driver.now();
-    let state = shared.proxy(frontend);
-    while let Some(record) = session.take_record() {
-        let is_null = record.request_bytes == 0;
-        if proxy.log.targets.is_empty() || proxy.options.dontlognull && is_null {
-            continue;
-        }
-        let request = RequestFacts {
-            method: record.method.as_bytes(),
-            uri: record.uri.as_bytes(),
-            version: record.version.as_bytes(),
-        };
-        let facts = SessionFacts {
-            mode: proxy.mode,
-            client: session.client_endpoint(),
-            frontend_address: match core.driver.local_address(session.accepted.client) {
-                Ok(SocketAddress::Ip(address)) => Endpoint::Ip(address),
-                _ => Endpoint::None,
-            },
-            request_counter: session.accepted.sequence,
-            listener_id: shared.config.listener(listener).lid,
-            accept_wall_us: record.started_wall_us,
-            frontend_name: &proxy.name,
-            backend_name: &proxy.name,
-            server: if record.by_stats { ServerName::Stats } else { ServerName::None },
-            bytes_read: record.response_bytes,
-            bytes_uploaded: record.request_bytes,
-            times: record_times(&record),
-            termination: record.termination,
-            active_connections: shared.process.connections.load(Ordering::Relaxed),
-            frontend_connections: state.frontend_connections.load(Ordering::Relaxed),
-            log_counter: state.log_lines.fetch_add(1, Ordering::Relaxed),
-            pid: core.pid,
-            hostname: &core.hostname,
-            http: Some(HttpFacts { status: record.status.into(), request, ..HttpFacts::default() }),
-            ..SessionFacts::default()
-        };
-        let mut line = Vec::with_capacity(256);
-        log_format::render(&proxy.log_format, &facts, None, &mut line);
-        let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
-        core.log.send(&proxy.log.targets, tag, LEVEL_INFO, &line, now.wall_us);
-    }
-}
-
-fn record_times(record: &HttpRecord) -> Times {
-    // The page is its own server: it queues, connects and answers in no time (HAProxy prints zeros).
-    let reached = if record.by_stats { 0 } else { -1 };
-    Times {
-        request_ms: record.request_ms,
-        queue_ms: reached,
-        connect_ms: reached,
-        response_ms: reached,
-        total_ms: record.active_ms,
-        ..Times::default()
     }
 }

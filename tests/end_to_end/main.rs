@@ -6,6 +6,7 @@
 #[macro_use]
 mod support;
 
+mod acl_runtime;
 mod balance;
 mod binds;
 mod browser;

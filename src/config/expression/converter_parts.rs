@@ -1,7 +1,7 @@
 //! From a converter's arguments to what is kept of them.
 
 use super::super::model::*;
-use super::super::pattern_files::{self, Columns};
+use super::super::pattern_files::{self, Use};
 use super::arguments::Arguments;
 use super::fetch_parts::{unit, variable_name};
 use base64::Engine;
@@ -318,7 +318,7 @@ pub fn mqtt_field(arguments: &Arguments) -> Result<Step, String> {
 
 /// `map_<match>_<output>(file[,default])`
 pub fn map(arguments: &Arguments, method: MatchMethod, output: MapOutput, has_groups: bool) -> Result<Step, String> {
-    let view = pattern_files::open(arguments.text(0).unwrap_or_default(), Columns::KeyAndValue, method, false)?;
+    let view = pattern_files::open(arguments.text(0).unwrap_or_default(), Use::map(output), method, false)?;
     let default = match (arguments.text(1), output) {
         (None, _) => None,
         (Some(text), MapOutput::Text) => Some(Value::Text(text.as_bytes().into())),

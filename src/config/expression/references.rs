@@ -49,6 +49,11 @@ pub fn at(location: Location, section: Option<Location>) {
     NOTES.with_borrow_mut(|notes| (notes.location, notes.section) = (location, section));
 }
 
+/// The line that is read now.
+pub fn location() -> Location {
+    NOTES.with_borrow(|notes| notes.location.clone())
+}
+
 /// Who will note names next, for the message.
 pub(super) fn about(keyword: &str) {
     NOTES.with_borrow_mut(|notes| keyword.clone_into(&mut notes.keyword));

@@ -2,7 +2,7 @@
 //! the longest to the shortest.
 
 use super::PatternEntry;
-use super::sharded::ShardedMap;
+use super::sharded::{Change, ShardedMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -93,11 +93,40 @@ impl Networks {
         }
     }
 
-    pub fn remove(&mut self, pattern: &[u8]) -> usize {
-        let keep = |entry: &PatternEntry| *entry.pattern != *pattern;
-        let mut removed: usize = self.v4.iter_mut().map(|(_, map)| map.retain(keep)).sum();
-        removed += self.v6.iter_mut().map(|(_, map)| map.retain(keep)).sum::<usize>();
-        removed
+    /// Changes the entries written as `pattern`; how many there were.
+    pub fn change(&mut self, pattern: &[u8], change: &mut Change) -> usize {
+        let Ok(network) = parse_network(&String::from_utf8_lossy(pattern)) else {
+            // A name that was resolved when the file was read: what it stood for then is not known any more.
+            let v4: usize = self.v4.iter_mut().map(|(_, map)| map.change_all(change)).sum();
+            return v4 + self.v6.iter_mut().map(|(_, map)| map.change_all(change)).sum::<usize>();
+        };
+        let bits = network.bits;
+        let changed = match network.address {
+            IpAddr::V4(address) => {
+                at_length(&mut self.v4, bits).map(|map| map.change(&masked_v4(address.into(), bits), change))
+            }
+            IpAddr::V6(address) => {
+                at_length(&mut self.v6, bits).map(|map| map.change(&masked_v6(address.into(), bits), change))
+            }
+        };
+        changed.map_or(0, |(count, _)| count)
+    }
+
+    /// Whether there is an entry written as `pattern`.
+    pub fn has(&self, pattern: &[u8]) -> bool {
+        let Ok(Network { address, bits }) = parse_network(&String::from_utf8_lossy(pattern)) else {
+            return self.entries().any(|entry| *entry.pattern == *pattern);
+        };
+        match address {
+            IpAddr::V4(address) => {
+                let key = masked_v4(address.into(), bits);
+                self.v4.iter().any(|(other, map)| *other == bits && map.has(&key, pattern))
+            }
+            IpAddr::V6(address) => {
+                let key = masked_v6(address.into(), bits);
+                self.v6.iter().any(|(other, map)| *other == bits && map.has(&key, pattern))
+            }
+        }
     }
 
     pub fn find(&self, address: IpAddr) -> Option<&PatternEntry> {

@@ -1,6 +1,7 @@
 //! Ranges of integers (configuration.txt section 7.1.2).
 
 use super::PatternEntry;
+use super::sharded::Change;
 use std::sync::Arc;
 
 /// Inclusive bounds.
@@ -33,6 +34,16 @@ impl IntegerRange {
         Ok(range)
     }
 
+    /// As HAProxy writes a range that an operator made: `5`, `5:9`, `5:`, `:9`.
+    pub fn text(self) -> String {
+        match (self.minimum, self.maximum) {
+            (minimum, maximum) if minimum == maximum => minimum.to_string(),
+            (i64::MIN, maximum) => format!(":{maximum}"),
+            (minimum, i64::MAX) => format!("{minimum}:"),
+            (minimum, maximum) => format!("{minimum}:{maximum}"),
+        }
+    }
+
     pub fn contains(self, number: i64) -> bool {
         (self.minimum..=self.maximum).contains(&number)
     }
@@ -61,10 +72,9 @@ impl IntegerList {
         self.numbers = Arc::new(numbers);
     }
 
-    pub fn remove(&mut self, pattern: &[u8]) -> usize {
-        let before = self.ranges.len();
-        Arc::make_mut(&mut self.ranges).retain(|(_, entry)| *entry.pattern != *pattern);
-        before - self.ranges.len()
+    /// Changes the entries of the list; how many were. [`IntegerList::finish`] must follow.
+    pub fn change(&mut self, change: &mut Change) -> usize {
+        super::change_list(&mut self.ranges, |(_, entry)| entry, change)
     }
 
     pub fn find(&self, number: i64) -> Option<&PatternEntry> {

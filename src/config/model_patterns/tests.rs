@@ -101,8 +101,8 @@ fn a_long_list_is_changed_without_a_whole_copy() {
     let before = Patterns::build(MatchMethod::Exact, false, entries).expect("valid");
     let mut after = before.clone();
     after.insert(b"new.example", Some(b"value")).expect("valid");
-    assert_eq!(after.remove(b"host77.example"), 1);
-    assert_eq!(after.remove(b"host77.example"), 0);
+    assert_eq!(after.remove(EntrySelection::Pattern(b"host77.example")), 1);
+    assert_eq!(after.remove(EntrySelection::Pattern(b"host77.example")), 0);
     after.finish().expect("finished");
     assert!(before.find_bytes(b"host77.example").is_some() && after.find_bytes(b"host77.example").is_none());
     assert_eq!(after.find_bytes(b"new.example").and_then(|entry| entry.value.as_deref()), Some(&b"value"[..]));
@@ -151,7 +151,7 @@ proptest! {
             changed.insert(b"zz", None).expect("valid");
             changed.finish().expect("finished");
             prop_assert!(changed.find_bytes(b"zz").is_some());
-            changed.remove(b"zz");
+            changed.remove(EntrySelection::Pattern(b"zz"));
             changed.finish().expect("finished");
             prop_assert_eq!(changed.find_bytes(sample.as_bytes()).is_some(), expected);
         }

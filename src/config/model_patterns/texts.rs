@@ -1,5 +1,6 @@
 //! Lists of substrings, path and domain parts, and regular expressions: searched all at once.
 
+use super::sharded::Change;
 use super::{MatchMethod, PatternEntry};
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
@@ -131,11 +132,10 @@ impl TextList {
         Ok(())
     }
 
-    pub fn remove(&mut self, pattern: &[u8]) -> usize {
-        let before = self.items.len();
-        Arc::make_mut(&mut self.items).retain(|item| *item.entry.pattern != *pattern);
+    /// Changes the entries of the list; how many were. [`TextList::finish`] must follow.
+    pub fn change(&mut self, change: &mut Change) -> usize {
         self.search = Search::OneByOne;
-        before - self.items.len()
+        super::change_list(&mut self.items, |item| &mut item.entry, change)
     }
 
     pub fn finish(&mut self) -> Result<(), String> {

@@ -24,7 +24,9 @@ pub fn test(test: &AclTest, scope: &Scope) -> Verdict {
 
 fn matches(test: &AclTest, sample: Sample, scope: &Scope) -> bool {
     let method = match test.comparison {
-        Comparison::HttpMethod => return matches_http_method(test, sample),
+        Comparison::HttpMethod => {
+            return in_own_patterns(test, scope, |patterns| matches_http_method(patterns, sample));
+        }
         Comparison::Method(method) => method,
     };
     if method == MatchMethod::Found {
@@ -34,18 +36,26 @@ fn matches(test: &AclTest, sample: Sample, scope: &Scope) -> bool {
         return sample.as_bool() == Some(true);
     }
     let Some(key) = Key::of(sample, method) else { return false };
-    key.find(&test.patterns).is_some()
+    in_own_patterns(test, scope, |patterns| key.find(patterns).is_some())
         || test.files.iter().any(|view| {
             let file = scope.shared.pattern_files.get(view.file.0 as usize);
             file.and_then(|file| file.with(view.view, |patterns| key.find(patterns).is_some())).unwrap_or(false)
         })
 }
 
+/// Hands the line's own patterns to `look`: those of the start, until the runtime socket changes them.
+fn in_own_patterns(test: &AclTest, scope: &Scope, look: impl FnOnce(&Patterns) -> bool) -> bool {
+    match scope.shared.pattern_files.get(test.inline.0 as usize) {
+        Some(list) if list.is_changed() => list.with(0, look).unwrap_or(false),
+        _ => look(&test.patterns),
+    }
+}
+
 /// A method that HAProxy knows by number is told from all others, capitals included; only of the rest `-i` holds.
-fn matches_http_method(test: &AclTest, sample: Sample) -> bool {
+fn matches_http_method(patterns: &Patterns, sample: Sample) -> bool {
     const KNOWN: [&[u8]; 9] = [b"OPTIONS", b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"TRACE", b"CONNECT", b"PATCH"];
     let Some(method) = sample.into_text() else { return false };
-    let Some(entry) = test.patterns.find_bytes(&method) else { return false };
+    let Some(entry) = patterns.find_bytes(&method) else { return false };
     *entry.pattern == *method || !KNOWN.contains(&&*method) && !KNOWN.contains(&&*entry.pattern)
 }
 

@@ -63,9 +63,18 @@ const LENIENT: usize = 1 << (usize::BITS - 1);
 
 /// Runs the http-request rules of `scope.proxy` from rule `from`: 0, or what a verdict said.
 pub fn request(scope: &mut Scope, from: usize) -> RequestVerdict {
+    run_request(scope, from, |rules| &rules.request)
+}
+
+/// Runs the `stats http-request` rules of `scope.proxy`: the request is for its page.
+pub fn statistics(scope: &mut Scope) -> RequestVerdict {
+    run_request(scope, 0, |rules| &rules.statistics)
+}
+
+fn run_request(scope: &mut Scope, from: usize, rules: fn(&HttpRules) -> &[HttpRule]) -> RequestVerdict {
     let shared = scope.shared;
     let Some(proxy) = shared.config.proxies.get(scope.proxy.index()) else { return RequestVerdict::Continue };
-    match run(&proxy.rules.request, scope, from) {
+    match run(rules(&proxy.rules), scope, from) {
         Step::Next | Step::Allow => RequestVerdict::Continue,
         Step::Answer(reply) => RequestVerdict::Answer(reply),
         Step::Tarpit(reply) => RequestVerdict::Tarpit(reply),
@@ -294,13 +303,13 @@ fn change_patterns(scope: &Scope, change: &PatternChange) {
     let key = text::render(&change.key, scope);
     match &change.kind {
         PatternChangeKind::AddAcl => {
-            let _ = file.add(&key, None);
+            let _ = file.add_new(&key);
         }
         PatternChangeKind::SetMap(value) => {
             let _ = file.set(&key, &text::render(value, scope));
         }
         PatternChangeKind::DeleteAcl | PatternChangeKind::DeleteMap => {
-            file.remove(&key);
+            file.remove(EntrySelection::Pattern(&key));
         }
     }
 }

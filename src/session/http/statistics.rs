@@ -4,6 +4,8 @@ use super::work::Work;
 use super::{HttpSession, Resume, Stage};
 use crate::config::model::ProxyId;
 use crate::io::Driver;
+use crate::policy::condition::applies;
+use crate::policy::http_rules::RequestVerdict;
 use crate::session::local_context::{LocalContext, Verdict};
 use crate::session::local_http::{self, LocalHttp};
 use crate::session::surroundings::Surroundings;
@@ -23,6 +25,10 @@ impl HttpSession {
             return None;
         }
         work.by_stats = true;
+        let verdict = self.ask(around, work, proxy, crate::policy::http_rules::statistics);
+        if !matches!(verdict, RequestVerdict::Continue) {
+            return Some(self.act_on_verdict(around, work, proxy, verdict));
+        }
         if !work.request_body.is_done() {
             // The form of `stats admin` is read whole before it is acted on.
             let resume = Resume::Statistics(proxy);
@@ -41,6 +47,10 @@ impl HttpSession {
         work: &mut Work,
         proxy: ProxyId,
     ) -> Step {
+        let may_administer = self.ask(around, work, proxy, |scope| {
+            let settings = scope.shared.config.proxy(proxy).stats.as_ref();
+            settings.is_some_and(|settings| settings.admin.iter().any(|condition| applies(Some(condition), scope)))
+        });
         let request = &mut work.exchange.request;
         request.remove_headers(b"transfer-encoding");
         let length = work.exchange.request_body.len();
@@ -50,7 +60,7 @@ impl HttpSession {
         let mut input = Vec::new();
         request.write_to(&mut input);
         input.extend_from_slice(&work.exchange.request_body);
-        let mut page = LocalHttp::new(proxy);
+        let mut page = LocalHttp::new(proxy, may_administer);
         let mut output = Vec::new();
         let client_ip = self.client_ip();
         let mut context = LocalContext {

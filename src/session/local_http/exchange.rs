@@ -5,7 +5,7 @@ use crate::proto::http1::body::BodyReader;
 use crate::proto::http1::head::{RequestHead, Version, absolute_form_path};
 use crate::proto::http1::response::{error_page, render_head};
 use crate::session::local_context::LocalContext;
-use crate::session::stats::authorization::{self, Access, FormOrigin};
+use crate::session::stats::authorization::{self, FormOrigin};
 use crate::session::stats::figures::Snapshot;
 use crate::session::stats::form::{self, FormResult};
 use crate::session::stats::page::{self, PageContext};
@@ -35,7 +35,8 @@ pub struct Request {
     http_1_0: bool,
     keep_alive: bool,
     purpose: Purpose,
-    access: Access,
+    /// Who asked is one of the `stats auth`, or nobody has to be.
+    is_allowed: bool,
     options: PageOptions,
     /// `stats admin` holds for this client, and a form was sent from the page itself.
     may_administer: bool,
@@ -43,7 +44,7 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn read(head: &RequestHead, buffer: &[u8], keep_alive: bool, proxy: &Proxy, context: &LocalContext) -> Request {
+    pub fn read(head: &RequestHead, buffer: &[u8], keep_alive: bool, proxy: &Proxy, may_administer: bool) -> Request {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let method = text(head.method.of(buffer));
         let target = text(head.target.of(buffer));
@@ -53,7 +54,7 @@ impl Request {
             http_1_0: head.version == Version::Http10,
             keep_alive,
             purpose: Purpose::Forward,
-            access: Access::Allowed,
+            is_allowed: true,
             options: PageOptions::default(),
             may_administer: false,
             from_same_site: false,
@@ -71,10 +72,9 @@ impl Request {
             _ => return request,
         };
         let first = |name: &'static str| head.values(name, buffer).next();
-        let known_user = authorization::is_known_user(settings, first("authorization"));
-        request.access = authorization::access(settings, context.client_ip, known_user);
+        request.is_allowed = authorization::is_allowed(settings, first("authorization"));
         request.options = PageOptions::parse(rest);
-        request.may_administer = authorization::may_administer(settings, context.client_ip, known_user);
+        request.may_administer = may_administer;
         request.from_same_site = authorization::is_same_site(FormOrigin {
             host: first("host"),
             sec_fetch_site: first("sec-fetch-site"),
@@ -94,7 +94,7 @@ impl Request {
         &self.version
     }
     pub fn is_allowed(&self) -> bool {
-        self.access == Access::Allowed
+        self.is_allowed
     }
     /// A form is answered only when its body is there.
     pub fn wants_body(&self) -> bool {
@@ -109,18 +109,21 @@ impl Request {
     }
 
     pub fn answer(&self, frontend: ProxyId, body: Option<&BodyReader>, context: &mut LocalContext) -> Answer {
-        match (&self.access, self.purpose) {
-            (_, Purpose::Forward) => Answer::error(503, AnsweredBy::NoServer),
-            (Access::Forbidden, _) => Answer::error(403, AnsweredBy::Rule),
-            (Access::Unauthorized { realm }, _) => {
-                let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
-                let mut answer = Answer::error(401, AnsweredBy::Stats);
-                answer.headers.push(("www-authenticate", format!("Basic realm=\"{quoted}\"")));
-                answer
-            }
-            (Access::Allowed, Purpose::Page) => self.page(frontend, context),
-            (Access::Allowed, Purpose::Form) => self.form(frontend, body, context),
+        match self.purpose {
+            Purpose::Forward => Answer::error(503, AnsweredBy::NoServer),
+            _ if !self.is_allowed => self.ask_for_password(frontend, context),
+            Purpose::Page => self.page(frontend, context),
+            Purpose::Form => self.form(frontend, body, context),
         }
+    }
+
+    fn ask_for_password(&self, frontend: ProxyId, context: &LocalContext) -> Answer {
+        let settings = context.shared.config.proxy(frontend).stats.as_ref();
+        let realm = settings.map(|settings| settings.realm.as_str()).unwrap_or_default();
+        let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
+        let mut answer = Answer::error(401, AnsweredBy::Stats);
+        answer.headers.push(("www-authenticate", format!("Basic realm=\"{quoted}\"")));
+        answer
     }
 
     fn page(&self, frontend: ProxyId, context: &LocalContext) -> Answer {
@@ -202,8 +205,6 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnsweredBy {
     Stats,
-    /// A `stats http-request deny` rule.
-    Rule,
     /// There is nowhere to forward to.
     NoServer,
 }

@@ -81,7 +81,6 @@ impl RequestClock {
             active_ms: self.milliseconds_to(now_us),
             termination: match answer.by {
                 AnsweredBy::Stats => *b"LR",
-                AnsweredBy::Rule => *b"PR",
                 AnsweredBy::NoServer => *b"SC",
             },
         }

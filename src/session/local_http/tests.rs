@@ -45,7 +45,12 @@ impl Client {
         static LOADED: LazyLock<Arc<Config>> = LazyLock::new(|| fixture::config(CONFIG));
         let shared = fixture::shared(LOADED.clone());
         let id = shared.config.proxy_ids().find(|id| shared.config.proxy(*id).name == frontend).unwrap();
-        Client { shared, http: LocalHttp::new(id), state_logs: Vec::new(), last: Verdict::Continue }
+        Client {
+            shared,
+            http: LocalHttp::new(id, frontend == "stats"),
+            state_logs: Vec::new(),
+            last: Verdict::Continue,
+        }
     }
     fn with<T>(&mut self, act: impl FnOnce(&mut LocalHttp, &mut LocalContext) -> T) -> T {
         let mut context = LocalContext {

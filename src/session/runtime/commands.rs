@@ -1,5 +1,6 @@
 //! The table of commands, `help`, and what is said to an unknown one.
 
+use super::patterns::{self, Kind};
 use super::{Answer, INFO, RuntimeSession, SeverityOutput, frontends, servers, show};
 use crate::config::model::RuntimeLevel::{self, Admin, Operator, User};
 use crate::session::local_context::LocalContext;
@@ -30,15 +31,28 @@ macro_rules! commands {
 mod table {
 use super::*;
 pub(super) static COMMANDS: &[Command] = commands! {
+    Operator ["add", "acl"] "add acl [@<ver>] <acl> <pattern>" "add a pattern to an ACL" => |s, w, c| patterns::add(s, Kind::Acl, w, c);
+    Operator ["add", "map"] "add map [@<ver>] <map> <key> <val>" "add a key (or a payload of keys) to a map" => |s, w, c| patterns::add(s, Kind::Map, w, c);
+    Operator ["clear", "acl"] "clear acl [@<ver>] <acl>" "take all patterns out of an ACL" => |_, w, c| patterns::clear(Kind::Acl, w, c);
     Operator ["clear", "counters"] "clear counters [all]" "forget maxima, or all counters" => show::clear_counters;
+    Operator ["clear", "map"] "clear map [@<ver>] <map>" "take all keys out of a map" => |_, w, c| patterns::clear(Kind::Map, w, c);
+    Operator ["commit", "acl"] "commit acl @<ver> <acl>" "put a prepared version in place" => |_, w, c| patterns::commit(Kind::Acl, w, c);
+    Operator ["commit", "map"] "commit map @<ver> <map>" "put a prepared version in place" => |_, w, c| patterns::commit(Kind::Map, w, c);
+    Operator ["del", "acl"] "del acl <acl> [<key>|#<ref>]" "take a pattern out of an ACL" => |_, w, c| patterns::delete(Kind::Acl, w, c);
+    Operator ["del", "map"] "del map <map> [<key>|#<ref>]" "take a key out of a map" => |_, w, c| patterns::delete(Kind::Map, w, c);
     Admin ["disable", "frontend"] "disable frontend <frontend>" "stop accepting on a frontend" => frontends::disable;
     Admin ["disable", "health"] "disable health <bk>/<srv>" "stop health checks of a server" => servers::disable_health;
     Admin ["disable", "server"] "disable server <bk>/<srv>" "put a server in maintenance" => servers::disable;
     Admin ["enable", "frontend"] "enable frontend <frontend>" "accept again on a frontend" => frontends::enable;
     Admin ["enable", "health"] "enable health <bk>/<srv>" "resume health checks of a server" => servers::enable_health;
     Admin ["enable", "server"] "enable server <bk>/<srv>" "take a server out of maintenance" => servers::enable;
+    User ["get", "acl"] "get acl <acl> <value>" "show what a value matches in an ACL" => |_, w, c| patterns::get(Kind::Acl, w, c);
+    User ["get", "map"] "get map <map> <value>" "show what a value finds in a map" => |_, w, c| patterns::get(Kind::Map, w, c);
     User ["get", "weight"] "get weight <bk>/<srv>" "show a server's weight" => servers::get_weight;
     Operator ["operator"] "operator" "lower this session's level to operator" => to_operator;
+    Operator ["prepare", "acl"] "prepare acl <acl>" "begin a new version of an ACL" => |_, w, c| patterns::prepare(Kind::Acl, w, c);
+    Operator ["prepare", "map"] "prepare map <map>" "begin a new version of a map" => |_, w, c| patterns::prepare(Kind::Map, w, c);
+    Operator ["set", "map"] "set map <map> [<key>|#<ref>] <value>" "change a key's value" => |_, w, c| patterns::set(w, c);
     Admin ["set", "maxconn", "frontend"] "set maxconn frontend <frontend> <n>" "change a frontend's maxconn" => frontends::set_maxconn;
     Admin ["set", "maxconn", "global"] "set maxconn global <n>" "change the process's maxconn" => frontends::set_global_maxconn;
     Admin ["set", "maxconn", "server"] "set maxconn server <bk>/<srv> <n>" "change a server's maxconn" => servers::set_maxconn;
@@ -46,11 +60,13 @@ pub(super) static COMMANDS: &[Command] = commands! {
     User ["set", "severity-output"] "set severity-output [none|number|string]" "mark messages with their severity" => set_severity_output;
     User ["set", "timeout"] "set timeout cli <delay>" "change this session's time-out, seconds" => set_timeout;
     Admin ["set", "weight"] "set weight <bk>/<srv> <n>[%]" "change a server's weight" => servers::set_weight;
+    User ["show", "acl"] "show acl [[@<ver>] <acl>]" "list ACLs or the patterns of one" => |_, w, c| patterns::show(Kind::Acl, w, c);
     User ["show", "backend"] "show backend" "list backends" => show::backends;
     User ["show", "cli", "level"] "show cli level" "show this session's level" => show::level;
     User ["show", "cli", "sockets"] "show cli sockets" "list runtime sockets" => show::sockets;
     Operator ["show", "env"] "show env [var]" "list environment variables" => show::environment;
     User ["show", "info"] "show info [desc|json|typed]*" "figures of the process" => show::info;
+    User ["show", "map"] "show map [[@<ver>] <map>]" "list maps or the keys of one" => |_, w, c| patterns::show(Kind::Map, w, c);
     User ["show", "schema", "json"] "show schema json" "schema of the JSON output" => show::schema;
     User ["show", "servers", "conn"] "show servers conn [<backend>]" "connections of servers" => show::server_connections;
     User ["show", "servers", "state"] "show servers state [<backend>]" "states of servers, to be kept over a restart" => show::server_states;
@@ -70,19 +86,11 @@ use table::COMMANDS;
 /// the answer for a spelling mistake.
 const TO_COME: &[&str] = &[
     "abort ssl",
-    "add acl",
-    "add map",
     "add server",
     "add ssl",
-    "clear acl",
-    "clear map",
     "clear table",
-    "commit acl",
-    "commit map",
     "commit ssl",
     "debug dev",
-    "del acl",
-    "del map",
     "del server",
     "del ssl",
     "disable agent",
@@ -92,28 +100,21 @@ const TO_COME: &[&str] = &[
     "enable dynamic-cookie",
     "experimental-mode",
     "expert-mode",
-    "get acl",
-    "get map",
     "get var",
     "httpclient",
     "new ssl",
-    "prepare acl",
-    "prepare map",
     "set dynamic-cookie-key",
-    "set map",
     "set profiling",
     "set rate-limit",
     "set ssl",
     "set table",
     "set var",
-    "show acl",
     "show activity",
     "show cache",
     "show errors",
     "show events",
     "show fd",
     "show libs",
-    "show map",
     "show peers",
     "show pools",
     "show profiling",

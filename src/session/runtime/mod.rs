@@ -7,6 +7,7 @@ mod commands;
 mod frontends;
 pub mod line;
 mod names;
+mod patterns;
 mod servers;
 mod show;
 #[cfg(test)]
@@ -61,7 +62,9 @@ pub struct RuntimeSession {
     input: Vec<u8>,
     /// A line that ended with `<<`: the lines that follow, to an empty one, belong to it.
     awaiting_payload: Option<String>,
-    payload_bytes: usize,
+    /// Those lines, each with its end; for the command once they are all there.
+    payload_lines: String,
+    payload: Option<String>,
     closed: bool,
 }
 
@@ -75,7 +78,8 @@ impl RuntimeSession {
             interactive: false,
             input: Vec::new(),
             awaiting_payload: None,
-            payload_bytes: 0,
+            payload_lines: String::new(),
+            payload: None,
             closed: false,
         }
     }
@@ -109,7 +113,7 @@ impl RuntimeSession {
             }
         }
         if end_of_input && let Some(line) = self.awaiting_payload.take() {
-            self.run_line(&line, context, output);
+            self.run_with_payload(&line, context, output);
             answered = true;
         }
         let too_long = rest.len() > LINE_BYTES_MAX;
@@ -136,21 +140,23 @@ impl RuntimeSession {
     /// Returns whether commands were run.
     fn take_line(&mut self, line: String, context: &mut LocalContext, output: &mut Vec<u8>) -> bool {
         if let Some(command) = self.awaiting_payload.take() {
-            self.payload_bytes = self.payload_bytes.saturating_add(line.len());
-            if self.payload_bytes > LINE_BYTES_MAX {
+            if line.is_empty() {
+                self.run_with_payload(&command, context, output);
+                return true;
+            }
+            if self.payload_lines.len().saturating_add(line.len()) > LINE_BYTES_MAX {
                 self.respond(Answer::error("The payload is too long."), output);
                 self.closed = true;
-            } else if line.is_empty() {
-                self.run_line(&command, context, output);
-            } else {
-                self.prompt_for_payload(output);
-                self.awaiting_payload = Some(command);
-                return false;
+                return true;
             }
-            return true;
+            self.payload_lines.push_str(&line);
+            self.payload_lines.push('\n');
+            self.prompt_for_payload(output);
+            self.awaiting_payload = Some(command);
+            return false;
         }
         if let Some(command) = line.trim_end().strip_suffix("<<") {
-            self.payload_bytes = 0;
+            self.payload_lines.clear();
             self.awaiting_payload = Some(command.to_string());
             self.prompt_for_payload(output);
             return false;
@@ -163,6 +169,12 @@ impl RuntimeSession {
         if self.interactive {
             output.extend_from_slice(b"+ ");
         }
+    }
+
+    fn run_with_payload(&mut self, line: &str, context: &mut LocalContext, output: &mut Vec<u8>) {
+        self.payload = Some(std::mem::take(&mut self.payload_lines));
+        self.run_line(line, context, output);
+        self.payload = None;
     }
 
     fn run_line(&mut self, line: &str, context: &mut LocalContext, output: &mut Vec<u8>) {

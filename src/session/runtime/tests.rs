@@ -152,7 +152,7 @@ fn several_commands_prompts_and_half_close() {
     assert_eq!(terminal.text("prompt\nget weight be/s1\n", false), "\n> 3 (initial 3)\n\n> ");
     assert_eq!((terminal.text("\n", false).as_str(), terminal.last), ("\n> ", Verdict::Continue));
     assert_eq!(terminal.text("add map x <<\nkey value\n", false), "+ + ");
-    assert!(terminal.text("\n", false).contains("not supported"));
+    assert_eq!(terminal.text("\n", false), "Unknown map identifier. Please use #<id> or <file>.\n\n> ");
     assert_eq!((terminal.text("quit\n", false).as_str(), terminal.last), ("", Verdict::CloseAfterOutput));
 
     let mut terminal = Terminal::new(RuntimeLevel::Admin);

@@ -1,27 +1,14 @@
-//! Who may see the stats page, and who may change servers from it (configuration.txt section 4.2: `stats auth`,
-//! `stats http-request`, `stats admin`).
+//! Whose password opens the stats page (`stats auth`), and from where its form may be sent. `stats http-request` and
+//! `stats admin` are asked before, with all the rest of the request at hand.
 
-use crate::config::model::{StatsAdmin, StatsRuleAction, StatsSettings};
+use crate::config::model::StatsSettings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::net::IpAddr;
 use subtle::{Choice, ConstantTimeEq};
-
-/// What may be done with a request for the page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
-    Allowed,
-    /// 401 with this realm.
-    Unauthorized {
-        realm: String,
-    },
-    /// 403
-    Forbidden,
-}
 
 /// Whether an `Authorization` header holds one of the users. Every user is compared in full, so that the time taken
 /// tells nothing about how much of a name or password was right.
-pub fn is_known_user(settings: &StatsSettings, authorization: Option<&[u8]>) -> bool {
+fn is_known_user(settings: &StatsSettings, authorization: Option<&[u8]>) -> bool {
     let Some(given) = authorization.and_then(basic_credentials) else { return false };
     let mut known = Choice::from(0);
     for (user, password) in &settings.auth {
@@ -37,40 +24,9 @@ fn basic_credentials(header: &[u8]) -> Option<Vec<u8>> {
     scheme.eq_ignore_ascii_case(b"basic").then(|| STANDARD.decode(encoded.trim_ascii()).ok())?
 }
 
-/// The predefined ACL `LOCALHOST`: 127.0.0.0/8 and ::1.
-fn is_localhost(client: Option<IpAddr>) -> bool {
-    match client.map(|address| address.to_canonical()) {
-        Some(address) => address.is_loopback(),
-        None => false,
-    }
-}
-
-fn holds(condition: StatsAdmin, client: Option<IpAddr>, known_user: bool) -> bool {
-    match condition {
-        StatsAdmin::Never => false,
-        StatsAdmin::Always => true,
-        StatsAdmin::FromLocalhost(expected) => is_localhost(client) == expected,
-        StatsAdmin::Authenticated => known_user,
-    }
-}
-
-/// First matching `stats http-request` rule; without rules, `stats auth` if there are users.
-pub fn access(settings: &StatsSettings, client: Option<IpAddr>, known_user: bool) -> Access {
-    let unauthorized =
-        |realm: Option<&String>| Access::Unauthorized { realm: realm.unwrap_or(&settings.realm).clone() };
-    if settings.http_request.is_empty() && !settings.auth.is_empty() && !known_user {
-        return unauthorized(None);
-    }
-    match settings.http_request.iter().find(|rule| holds(rule.condition, client, known_user)).map(|rule| &rule.action) {
-        Some(StatsRuleAction::Deny) => Access::Forbidden,
-        Some(StatsRuleAction::Auth { realm }) if !known_user => unauthorized(realm.as_ref()),
-        Some(StatsRuleAction::Auth { .. } | StatsRuleAction::Allow) | None => Access::Allowed,
-    }
-}
-
-/// Whether `stats admin` lets this client change servers.
-pub fn may_administer(settings: &StatsSettings, client: Option<IpAddr>, known_user: bool) -> bool {
-    holds(settings.admin, client, known_user)
+/// Whether who sent this `Authorization` header may see the page: everybody, if there are no users.
+pub fn is_allowed(settings: &StatsSettings, authorization: Option<&[u8]>) -> bool {
+    settings.auth.is_empty() || is_known_user(settings, authorization)
 }
 
 /// The headers by which a browser tells from where a form was sent.
@@ -114,7 +70,6 @@ fn same_authority(one: &[u8], other: &[u8]) -> bool {
 mod tests {
     use super::super::fixture::settings;
     use super::*;
-    use crate::config::model::StatsRule;
 
     #[test]
     fn passwords() {
@@ -135,26 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn rules_in_order() {
+    fn a_page_without_users_is_open() {
         let mut settings = settings();
-        assert_eq!(access(&settings, None, false), Access::Allowed);
+        assert!(is_allowed(&settings, None));
         settings.auth = vec![("a".into(), "b".into())];
-        assert_eq!(access(&settings, None, false), Access::Unauthorized { realm: settings.realm.clone() });
-        assert_eq!(access(&settings, None, true), Access::Allowed);
-        let local: IpAddr = [127, 9, 9, 9].into();
-        settings.http_request = vec![
-            StatsRule { action: StatsRuleAction::Allow, condition: StatsAdmin::FromLocalhost(true) },
-            StatsRule {
-                action: StatsRuleAction::Auth { realm: Some("r".into()) },
-                condition: StatsAdmin::FromLocalhost(false),
-            },
-            StatsRule { action: StatsRuleAction::Deny, condition: StatsAdmin::Always },
-        ];
-        assert_eq!(access(&settings, Some(local), false), Access::Allowed);
-        assert_eq!(access(&settings, Some([10, 0, 0, 1].into()), false), Access::Unauthorized { realm: "r".into() });
-        assert_eq!(access(&settings, Some([10, 0, 0, 1].into()), true), Access::Allowed);
-        settings.http_request.remove(0);
-        assert_eq!(access(&settings, Some(local), false), Access::Forbidden);
+        assert!(!is_allowed(&settings, None) && !is_allowed(&settings, Some(b"Basic x")));
+        assert!(is_allowed(&settings, Some(format!("Basic {}", STANDARD.encode("a:b")).as_bytes())));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Settings and states for the tests of statistics, the stats page and the runtime socket.
 
-use crate::config::model::{Config, StatsAdmin, StatsSettings};
+use crate::config::model::{Config, StatsSettings};
 use crate::shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,8 +12,7 @@ pub(crate) fn settings() -> StatsSettings {
         realm: "HAProxy Statistics".to_string(),
         auth: Vec::new(),
         hide_version: false,
-        admin: StatsAdmin::Never,
-        http_request: Vec::new(),
+        admin: Vec::new(),
         scope: Vec::new(),
         show_legends: false,
         show_modules: false,
