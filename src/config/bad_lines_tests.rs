@@ -110,8 +110,8 @@ fn check_and_statistics_lines() {
             ("http-check expect status 300-200", "the range '300-200' is empty", 26),
             ("http-check send hdr Host", "'http-check send' : 'hdr' expects <name> and <value>.", 17),
             ("stats refresh 10x", "unexpected character 'x' in argument to 'stats refresh'", 15),
-            ("stats admin", "'stats admin' expects 'if' or 'unless'", 7),
-            ("stats admin if FOO", "condition 'FOO' needs ACLs", 16),
+            ("stats admin", "'stats admin' requires either 'if' or 'unless'", 7),
+            ("stats admin if FOO", "error detected while parsing a condition : no such ACL : 'FOO'", 16),
             ("stats http-request foo", "'stats http-request' expects 'allow', 'deny' or 'auth'.", 20),
         ],
     );

@@ -120,7 +120,7 @@ fn read_and_resolve(
     references::check(&written.proxies, &userlists, &mut diagnostics);
     let config = resolve::resolve(written, overrides, names, &mut diagnostics);
     show_lines(sources, &mut diagnostics);
-    let config = (!diagnostics.has_errors()).then_some(config);
+    let config = (!diagnostics.has_errors()).then_some(Config { environment, ..config });
     diagnostics.conclude();
     Loaded { config, diagnostics }
 }

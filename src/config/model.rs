@@ -50,6 +50,8 @@ pub struct Config {
     pub userlists: Vec<Userlist>,
     /// Files of patterns for ACLs and maps, by [`PatternFileId`].
     pub pattern_files: Vec<PatternFile>,
+    /// As `setenv` and its like have left it: what `env()` and `show env` see.
+    pub environment: super::environment::Environment,
     /// Proxies with a backend side by their names, for names made at run time.
     pub backends_by_name: std::collections::HashMap<Box<[u8]>, ProxyId>,
 }

@@ -150,10 +150,12 @@ pub enum TimeUnit {
 /// Where a sample comes from.
 #[derive(Clone, Debug)]
 pub enum Fetch {
-    /// `str`, `int`, `always_true`, `env` of a variable that is set …
+    /// `str`, `int`, `always_true` …
     Constant(Value),
-    /// Never there: `env` of a variable that is not set.
-    Absent,
+    /// `env`: looked up in [`Config::environment`](super::model::Config::environment).
+    Environment {
+        name: Box<str>,
+    },
     Variable {
         name: VariableName,
         default: Option<Value>,

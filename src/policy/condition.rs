@@ -63,3 +63,6 @@ fn test(acl: &Acl, scope: &Scope) -> Verdict {
 }
 
 pub mod comparison;
+
+#[cfg(test)]
+mod tests;

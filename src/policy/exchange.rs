@@ -2,7 +2,7 @@
 //! belongs to. The session fills it as things happen; nothing here does I/O.
 
 use super::log_format::Endpoint;
-use crate::config::model::{ListenerId, Location, ProxyId, ServerId};
+use crate::config::model::{Config, HttpRule, ListenerId, Location, ProxyId, ServerId, TcpRule};
 use crate::proto::http1::message::Message;
 use crate::shared::ThreadShared;
 use crate::shared::variables::Variables;
@@ -52,6 +52,50 @@ pub struct TimeoutOverrides {
     pub client: Option<Duration>,
     pub server: Option<Duration>,
     pub tunnel: Option<Duration>,
+}
+
+/// One rule of the configuration, by its place: cheaper to keep than where it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleReference {
+    pub proxy: ProxyId,
+    pub set: RuleSet,
+    pub index: usize,
+}
+
+/// The rule sets of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleSet {
+    TcpConnection,
+    TcpSession,
+    TcpRequest,
+    TcpResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpAfterResponse,
+    /// `stats http-request`
+    Statistics,
+    /// `redirect` lines.
+    Redirects,
+}
+
+impl RuleReference {
+    pub fn location<'config>(self, config: &'config Config) -> Option<&'config Location> {
+        let proxy = config.proxies.get(self.proxy.index())?;
+        let index = self.index;
+        let tcp = |rules: &'config [TcpRule]| rules.get(index).map(|rule| &rule.location);
+        let http = |rules: &'config [HttpRule]| rules.get(index).map(|rule| &rule.location);
+        match self.set {
+            RuleSet::TcpConnection => tcp(&proxy.tcp_rules.connection),
+            RuleSet::TcpSession => tcp(&proxy.tcp_rules.session),
+            RuleSet::TcpRequest => tcp(&proxy.tcp_rules.request),
+            RuleSet::TcpResponse => tcp(&proxy.tcp_rules.response),
+            RuleSet::HttpRequest => http(&proxy.rules.request),
+            RuleSet::HttpResponse => http(&proxy.rules.response),
+            RuleSet::HttpAfterResponse => http(&proxy.rules.after_response),
+            RuleSet::Statistics => http(&proxy.rules.statistics),
+            RuleSet::Redirects => http(&proxy.rules.redirects),
+        }
+    }
 }
 
 /// One request and its response. Used again for the connection's next one: see [`Exchange::clear`].
@@ -112,7 +156,7 @@ pub struct Exchange {
     pub captured_request_cookie: Option<Vec<u8>>,
     pub captured_response_cookie: Option<Vec<u8>>,
     /// The last final rule that acted on the exchange (`last_rule_file`, `last_rule_line`).
-    pub last_rule: Option<Location>,
+    pub last_rule: Option<RuleReference>,
     /// The scopes `txn`, `req` and `res`.
     pub transaction_variables: RefCell<Variables>,
     pub request_variables: RefCell<Variables>,

@@ -57,3 +57,6 @@ fn name(format: &LogFormat, scope: &Scope) -> Vec<u8> {
     log_facts::render(format, scope, &mut name);
     name
 }
+
+#[cfg(test)]
+mod tests;

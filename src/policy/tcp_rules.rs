@@ -2,7 +2,7 @@
 //! watches the time, and does what the verdict says.
 
 use super::condition::{self, Verdict};
-use super::exchange::Scope;
+use super::exchange::{RuleReference, RuleSet, Scope};
 use super::http_rules::addresses;
 use super::log_facts;
 use super::sample::{self, Outcome};
@@ -33,20 +33,22 @@ pub enum TcpVerdict {
 /// `tcp-request connection` of `scope.proxy`, at the accept.
 pub fn connection(scope: &mut Scope) -> TcpVerdict {
     let shared = scope.shared;
-    of_proxy(shared, scope).map_or(TcpVerdict::Accept, |proxy| run(&proxy.tcp_rules.connection, scope, 0, None))
+    of_proxy(shared, scope)
+        .map_or(TcpVerdict::Accept, |proxy| run(RuleSet::TcpConnection, &proxy.tcp_rules.connection, scope, 0, None))
 }
 
 /// `tcp-request session`, after the connection's handshakes.
 pub fn session(scope: &mut Scope) -> TcpVerdict {
     let shared = scope.shared;
-    of_proxy(shared, scope).map_or(TcpVerdict::Accept, |proxy| run(&proxy.tcp_rules.session, scope, 0, None))
+    of_proxy(shared, scope)
+        .map_or(TcpVerdict::Accept, |proxy| run(RuleSet::TcpSession, &proxy.tcp_rules.session, scope, 0, None))
 }
 
 /// `tcp-request content` from rule `from` on, on `scope.payload`.
 pub fn content(scope: &mut Scope, from: usize) -> TcpVerdict {
     let shared = scope.shared;
     of_proxy(shared, scope).map_or(TcpVerdict::Accept, |proxy| {
-        run(&proxy.tcp_rules.request, scope, from, proxy.tcp_rules.request_inspect_delay)
+        run(RuleSet::TcpRequest, &proxy.tcp_rules.request, scope, from, proxy.tcp_rules.request_inspect_delay)
     })
 }
 
@@ -54,7 +56,7 @@ pub fn content(scope: &mut Scope, from: usize) -> TcpVerdict {
 pub fn response_content(scope: &mut Scope, from: usize) -> TcpVerdict {
     let shared = scope.shared;
     of_proxy(shared, scope).map_or(TcpVerdict::Accept, |proxy| {
-        run(&proxy.tcp_rules.response, scope, from, proxy.tcp_rules.response_inspect_delay)
+        run(RuleSet::TcpResponse, &proxy.tcp_rules.response, scope, from, proxy.tcp_rules.response_inspect_delay)
     })
 }
 
@@ -63,7 +65,7 @@ fn of_proxy<'a>(shared: &'a ThreadShared, scope: &Scope) -> Option<&'a Proxy> {
 }
 
 /// The first final rule decides; without one the connection is accepted.
-fn run(rules: &[TcpRule], scope: &mut Scope, from: usize, at_most: Option<Duration>) -> TcpVerdict {
+fn run(set: RuleSet, rules: &[TcpRule], scope: &mut Scope, from: usize, at_most: Option<Duration>) -> TcpVerdict {
     for (index, rule) in rules.iter().enumerate().skip(from) {
         let wait = TcpVerdict::Wait { at_most, resume: index };
         match rule.condition.as_ref().map_or(Verdict::Yes, |condition| condition::holds(condition, scope)) {
@@ -75,7 +77,7 @@ fn run(rules: &[TcpRule], scope: &mut Scope, from: usize, at_most: Option<Durati
             Acted::Next => {}
             Acted::NotYet => return wait,
             Acted::Final(verdict) => {
-                scope.exchange.last_rule = Some(rule.location.clone());
+                scope.exchange.last_rule = Some(RuleReference { proxy: scope.proxy, set, index });
                 return verdict;
             }
         }

@@ -5,7 +5,15 @@ use std::fs;
 
 use crate::support::*;
 
-same_as_haproxy!(commands_on_lists, versions_of_lists, page_for_some, administered_by_some, last_rule, environment);
+same_as_haproxy!(
+    commands_on_lists,
+    versions_of_lists,
+    page_for_some,
+    administered_by_some,
+    last_rule,
+    environment,
+    persistence_rules
+);
 
 const LISTS: &str = "    acl named path_beg -i -u 77 /a /b
     acl named path_end .gif
@@ -107,7 +115,6 @@ fn commands_on_lists(flavour: Flavour) -> Vec<String> {
         "get map {dir}/addresses.map bcd",
         "get acl",
         "get acl #77",
-        "get map #77 x",
         "add acl #77 /c",
         "add acl #79 11.0.0.0/8",
         "add acl #80 6",
@@ -292,7 +299,7 @@ fn administered_by_some(flavour: Flavour) -> Vec<String> {
         ("/figures;always", ""),
     ] {
         let page = lab.client().ask(format!("GET {target} HTTP/1.1\r\nHost: test\r\n{header}\r\n"));
-        lab.note(format!("{target} {header}: {} form: {}", page.status, page.text().contains("<form")));
+        lab.note(format!("{target} {header}: {} form: {}", page.status, page.text().contains("method=\"post\"")));
         for action in ["maint", "ready"] {
             let body = format!("s=s1&b=%23{}&action={action}", backend_number(&lab));
             let response = lab.client().ask(format!(
@@ -364,6 +371,20 @@ fn last_rule(flavour: Flavour) -> Vec<String> {
         lab.note(lines.last().cloned().unwrap_or_default());
     }
     lab.finish(0)
+}
+
+/// A cookie leads to a server that nobody listens for: rules say whether another one may be taken.
+fn persistence_rules(flavour: Flavour) -> Vec<String> {
+    let lines = "    option redispatch 1\n    retries 1\n    cookie ID insert\n    force-persist if { path_beg /force }\n    \
+                 ignore-persist if { path_beg /ignore }\n    use-server s1 if { path /use }\n    server dead 127.0.0.1:{dead} cookie a";
+    let lines = lines.replace("{dead}", &ports::free_port().to_string());
+    let lab = Lab::plain(flavour, &lines.replace("cookie a", "cookie a weight 1"));
+    let mut notes = Vec::new();
+    for target in ["/force", "/ignore", "/ignore", "/plain", "/use"] {
+        let response = lab.client().ask(format!("GET {target} HTTP/1.1\r\nHost: test\r\nCookie: ID=a\r\n\r\n"));
+        notes.push(format!("{target}: {}", response.status));
+    }
+    notes
 }
 
 fn environment(flavour: Flavour) -> Vec<String> {

@@ -89,11 +89,7 @@ pub fn ipv6(arguments: &Arguments) -> Result<Fetch, String> {
 
 pub fn environment(arguments: &Arguments) -> Result<Fetch, String> {
     let name = arguments.text(0).unwrap_or_default();
-    let value = (!name.is_empty() && !name.contains(['=', '\0'])).then(|| std::env::var_os(name)).flatten();
-    Ok(match value {
-        Some(value) => Fetch::Constant(Value::Text(value.as_encoded_bytes().into())),
-        None => Fetch::Absent,
-    })
+    Ok(Fetch::Environment { name: name.into() })
 }
 
 pub fn unit(text: Option<&str>) -> Result<TimeUnit, String> {

@@ -13,7 +13,7 @@ pub(super) mod text;
 pub mod uri;
 
 use super::condition;
-use super::exchange::{Scope, Stage};
+use super::exchange::{RuleReference, RuleSet, Scope, Stage};
 use super::reply::{self, Reply};
 use super::sample::{self, Sample};
 use super::variables;
@@ -63,18 +63,19 @@ const LENIENT: usize = 1 << (usize::BITS - 1);
 
 /// Runs the http-request rules of `scope.proxy` from rule `from`: 0, or what a verdict said.
 pub fn request(scope: &mut Scope, from: usize) -> RequestVerdict {
-    run_request(scope, from, |rules| &rules.request)
+    run_request(RuleSet::HttpRequest, scope, from)
 }
 
 /// Runs the `stats http-request` rules of `scope.proxy`: the request is for its page.
 pub fn statistics(scope: &mut Scope) -> RequestVerdict {
-    run_request(scope, 0, |rules| &rules.statistics)
+    run_request(RuleSet::Statistics, scope, 0)
 }
 
-fn run_request(scope: &mut Scope, from: usize, rules: fn(&HttpRules) -> &[HttpRule]) -> RequestVerdict {
+fn run_request(set: RuleSet, scope: &mut Scope, from: usize) -> RequestVerdict {
     let shared = scope.shared;
     let Some(proxy) = shared.config.proxies.get(scope.proxy.index()) else { return RequestVerdict::Continue };
-    match run(rules(&proxy.rules), scope, from) {
+    let rules = if set == RuleSet::Statistics { &proxy.rules.statistics } else { &proxy.rules.request };
+    match run(set, rules, scope, from) {
         Step::Next | Step::Allow => RequestVerdict::Continue,
         Step::Answer(reply) => RequestVerdict::Answer(reply),
         Step::Tarpit(reply) => RequestVerdict::Tarpit(reply),
@@ -91,7 +92,7 @@ fn run_request(scope: &mut Scope, from: usize, rules: fn(&HttpRules) -> &[HttpRu
 pub fn redirects(scope: &mut Scope) -> Option<Reply> {
     let shared = scope.shared;
     let proxy = shared.config.proxies.get(scope.proxy.index())?;
-    match run(&proxy.rules.redirects, scope, 0) {
+    match run(RuleSet::Redirects, &proxy.rules.redirects, scope, 0) {
         Step::Answer(reply) => Some(reply),
         _ => None,
     }
@@ -102,7 +103,7 @@ pub fn redirects(scope: &mut Scope) -> Option<Reply> {
 pub fn response(scope: &mut Scope, from: usize) -> ResponseVerdict {
     let shared = scope.shared;
     let Some(proxy) = shared.config.proxies.get(scope.proxy.index()) else { return ResponseVerdict::Continue };
-    match run(&proxy.rules.response, scope, from) {
+    match run(RuleSet::HttpResponse, &proxy.rules.response, scope, from) {
         Step::Answer(reply) | Step::Tarpit(reply) => ResponseVerdict::Answer(reply),
         Step::SilentDrop | Step::Reject => ResponseVerdict::SilentDrop,
         Step::WaitForBody { time, at_least_bytes, resume } => {
@@ -117,7 +118,7 @@ pub fn response(scope: &mut Scope, from: usize) -> ResponseVerdict {
 pub fn after_response(scope: &mut Scope) -> bool {
     let shared = scope.shared;
     let Some(proxy) = shared.config.proxies.get(scope.proxy.index()) else { return true };
-    !matches!(run(&proxy.rules.after_response, scope, 0), Step::Answer(_))
+    !matches!(run(RuleSet::HttpAfterResponse, &proxy.rules.after_response, scope, 0), Step::Answer(_))
 }
 
 /// What one rule leads to.
@@ -145,7 +146,7 @@ pub(super) fn holds(condition: &Condition, scope: &Scope) -> bool {
     condition::applies(Some(condition), scope)
 }
 
-fn run(rules: &[HttpRule], scope: &mut Scope, from: usize) -> Step {
+fn run(set: RuleSet, rules: &[HttpRule], scope: &mut Scope, from: usize) -> Step {
     let mut is_strict = from & LENIENT == 0;
     let first = from & !LENIENT;
     for (index, rule) in rules.iter().enumerate().skip(first) {
@@ -164,8 +165,16 @@ fn run(rules: &[HttpRule], scope: &mut Scope, from: usize) -> Step {
                 Err(RewriteFailed) => Step::Next,
             },
         };
-        if !matches!(step, Step::Next) {
-            return step;
+        match step {
+            Step::Next => {}
+            Step::WaitForBody { .. } | Step::EarlyHint { .. } => return step,
+            _ => {
+                // A `redirect` line is none of those that HAProxy remembers.
+                if set != RuleSet::Redirects {
+                    scope.exchange.last_rule = Some(RuleReference { proxy: scope.proxy, set, index });
+                }
+                return step;
+            }
         }
     }
     Step::Next

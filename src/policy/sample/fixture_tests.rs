@@ -64,7 +64,11 @@ impl Fixture {
 
     /// Runs `with` on the scope.
     pub fn scope<T>(&mut self, with: impl FnOnce(&Scope) -> T) -> T {
-        with(&Scope {
+        self.scope_mut(|scope| with(scope))
+    }
+
+    pub fn scope_mut<T>(&mut self, with: impl FnOnce(&mut Scope) -> T) -> T {
+        with(&mut Scope {
             shared: &self.shared,
             worker: 0,
             monotonic_us: 5_000_000,

@@ -64,9 +64,11 @@ pub fn exchange<'a>(of: ExchangeFetch, scope: &'a Scope) -> Option<Sample<'a>> {
         ExchangeFetch::IsFirstRequest => Some(Sample::Bool(scope.client.exchanges <= 1)),
         ExchangeFetch::UniqueId => exchange.unique_id.as_deref().map(|id| Sample::text(id.as_bytes())),
         ExchangeFetch::LastRuleFile => {
-            exchange.last_rule.as_ref().map(|rule| Sample::Text(Cow::Owned(rule.file.clone().into_bytes())))
+            exchange.last_rule.and_then(|rule| rule.location(config)).map(|rule| Sample::text(rule.file.as_bytes()))
         }
-        ExchangeFetch::LastRuleLine => exchange.last_rule.as_ref().map(|rule| Sample::Integer(i64::from(rule.line))),
+        ExchangeFetch::LastRuleLine => {
+            exchange.last_rule.and_then(|rule| rule.location(config)).map(|rule| Sample::Integer(i64::from(rule.line)))
+        }
         ExchangeFetch::CurrentClientTimeout => {
             let own = scope.client.frontend.and_then(|frontend| config.proxy(frontend).timeouts.client);
             milliseconds(exchange.timeouts.client.or(own))

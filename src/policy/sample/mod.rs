@@ -189,7 +189,9 @@ pub fn for_each<'a>(
 fn first<'a>(expression: &'a Expression, scope: &'a Scope) -> Outcome<Sample<'a>> {
     match &expression.fetch {
         Fetch::Constant(value) => Outcome::Found(Sample::of_value(value)),
-        Fetch::Absent => Outcome::Missing,
+        Fetch::Environment { name } => {
+            Outcome::of(scope.shared.config.environment.get(name).map(|value| Sample::text(value.as_bytes())))
+        }
         Fetch::Variable { name, default } => Outcome::of(internal::variable(name, default.as_ref(), scope)),
         Fetch::Process(of) => Outcome::Found(internal::process(of, scope)),
         Fetch::Connection(of) => Outcome::of(connections::fetch(*of, scope)),
@@ -208,7 +210,7 @@ fn first<'a>(expression: &'a Expression, scope: &'a Scope) -> Outcome<Sample<'a>
 }
 
 #[cfg(test)]
-mod fixture_tests;
+pub(super) mod fixture_tests;
 #[cfg(test)]
 mod oracle_tests;
 #[cfg(test)]

@@ -39,6 +39,7 @@ impl HttpSession {
         });
         let persistent = self.ask(around, work, backend, |scope| cookie::read_request(scope, selection));
         work.is_persistent = persistent.is_some();
+        work.is_persistence_forced = selection.is_persistence_forced;
         work.wanted_server = persistent.or_else(|| self.last_server_if_preferred(around, backend));
         work.since_us = around.now.monotonic_us;
         self.choose_server(around, work)
@@ -369,6 +370,7 @@ impl HttpSession {
         }
         work.exchange.retries += 1;
         if failure != Failure::Shortage
+            && !work.is_persistence_forced
             && may_redispatch(around.shared, backend_id, work.exchange.retries as i32, server)
         {
             work.lease = None;
@@ -408,7 +410,7 @@ impl HttpSession {
         work.exchange.response.clear();
         work.response_parser.restart();
         work.head_bytes.clear();
-        if may_redispatch(around.shared, backend, work.exchange.retries as i32, server) {
+        if !work.is_persistence_forced && may_redispatch(around.shared, backend, work.exchange.retries as i32, server) {
             work.lease = None;
             work.avoid_server = Some(server);
             return self.choose_server(around, work);

@@ -27,6 +27,8 @@ impl HttpSession {
         work.by_stats = true;
         let verdict = self.ask(around, work, proxy, crate::policy::http_rules::statistics);
         if !matches!(verdict, RequestVerdict::Continue) {
+            // The page is its own server: it queues and connects in no time (HAProxy logs zeros).
+            (work.exchange.times.queue_ms, work.exchange.times.connect_ms) = (0, 0);
             return Some(self.act_on_verdict(around, work, proxy, verdict));
         }
         if !work.request_body.is_done() {

@@ -32,6 +32,8 @@ pub struct Work {
     pub avoid_server: Option<ServerId>,
     /// The server is the one a cookie named: it is not left while it works (`option persist`).
     pub is_persistent: bool,
+    /// `force-persist`: no other server, however often this one refuses.
+    pub is_persistence_forced: bool,
     pub source_ports_tried: u16,
     pub termination: Option<Termination>,
     pub client_keeps_alive: bool,
@@ -91,6 +93,7 @@ impl Default for Work {
             wanted_server: None,
             avoid_server: None,
             is_persistent: false,
+            is_persistence_forced: false,
             source_ports_tried: 0,
             termination: None,
             client_keeps_alive: false,

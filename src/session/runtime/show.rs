@@ -114,12 +114,12 @@ pub fn sockets(_: &mut RuntimeSession, _: &[&str], context: &mut LocalContext) -
     Answer::Dump(text)
 }
 
-pub fn environment(_: &mut RuntimeSession, words: &[&str], _: &mut LocalContext) -> Answer {
-    let variables = std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+/// The process's variables as the configuration has left them.
+pub fn environment(_: &mut RuntimeSession, words: &[&str], context: &mut LocalContext) -> Answer {
+    let mut variables = context.shared.config.environment.iter();
     match words.first() {
         None => Answer::Dump(variables.map(|(name, value)| format!("{name}={value}\n")).collect()),
-        Some(wanted) => match variables.into_iter().find(|(name, _)| name == wanted) {
+        Some(wanted) => match variables.find(|(name, _)| name == wanted) {
             Some((name, value)) => Answer::Dump(format!("{name}={value}\n")),
             None => Answer::error("Variable not found"),
         },
