@@ -346,6 +346,8 @@ pub struct Frontend {
     /// `unique-id-format`
     pub unique_id: Option<LogFormat>,
     pub unique_id_header: Option<String>,
+    /// `monitor-net`
+    pub monitor_network: Option<Network>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -369,6 +371,8 @@ pub struct Backend {
     pub cookie: Option<CookieSettings>,
     /// `option persist`: a cookie leads to its server even when that is down.
     pub persist_on_down_server: bool,
+    /// `persist rdp-cookie`: the cookie's name.
+    pub rdp_persistence: Option<String>,
 }
 
 /// `balance` (configuration.txt section 4.2).

@@ -61,6 +61,17 @@ impl RetryOn {
     }
 }
 
+/// `option http-restrict-req-hdr-names`: what becomes of headers whose names have other characters than letters, digits
+/// and `-`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OddHeaderNames {
+    #[default]
+    Preserve,
+    Delete,
+    /// The whole request is refused.
+    Reject,
+}
+
 /// `max-keep-alive-queue`, `http-reuse` and the switches of HTTP connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
@@ -76,6 +87,9 @@ pub struct HttpSettings {
     pub accept_invalid_request: bool,
     pub accept_invalid_response: bool,
     pub buffer_request: bool,
+    /// `option checkcache`
+    pub check_cacheable_cookies: bool,
+    pub odd_header_names: OddHeaderNames,
     pub adjust_case_bogus_client: bool,
     pub adjust_case_bogus_server: bool,
     /// `http-send-name-header`

@@ -122,6 +122,12 @@ pub enum HttpAction {
         slot: usize,
     },
     ChangePatterns(Box<PatternChange>),
+    /// Marks the packets that go to the client (SO_MARK).
+    SetMark(u32),
+    /// The type of service, or DSCP, of the packets that go to the client.
+    SetTos(u8),
+    SetPriorityClass(Expression),
+    SetPriorityOffset(Expression),
 }
 
 /// What `set-var` and `set-var-fmt` keep.

@@ -58,4 +58,10 @@ pub enum TcpAction {
     SetDestinationPort(Expression),
     /// 0 to 7 as syslog counts; 8: silent.
     SetLogLevel(u8),
+    /// Marks the packets that go to the client (SO_MARK).
+    SetMark(u32),
+    /// The type of service, or DSCP, of the packets that go to the client.
+    SetTos(u8),
+    SetPriorityClass(Expression),
+    SetPriorityOffset(Expression),
 }

@@ -130,6 +130,7 @@ fn resolve_frontend(
         captures: captures(settings, global),
         unique_id: settings.unique_id.clone(),
         unique_id_header: settings.unique_id_header.clone(),
+        monitor_network: settings.monitor_network,
     }
 }
 
@@ -173,6 +174,7 @@ fn resolve_backend(proxy: &WrittenProxy, servers: Vec<ServerId>, diagnostics: &m
         source: settings.source.clone(),
         cookie: settings.cookie.clone().filter(|_| settings.mode == ProxyMode::Http),
         persist_on_down_server: settings.persist_on_down_server,
+        rdp_persistence: settings.rdp_persistence.as_ref().map(|(name, _)| name.clone()),
     }
 }
 

@@ -20,6 +20,8 @@ pub fn check(written: &Written, config: &Config, diagnostics: &mut Diagnostics) 
         ignored_rules(proxy, diagnostics);
         ignored_cookies(proxy, diagnostics);
         ignored_http(proxy, diagnostics);
+        ignored_rdp_cookies(proxy, diagnostics);
+        ignored_error_format(proxy, diagnostics);
         unused_backend(proxy, id, &used, diagnostics);
         log_without_global(proxy, written, diagnostics);
     }
@@ -103,6 +105,39 @@ fn ignored_http(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
     for (keyword, location) in &proxy.own.http {
         let text = format!("'{keyword}' ignored for proxy '{}' as it requires HTTP mode.", proxy.name);
         diagnostics.about(Severity::Warning, location, text);
+    }
+}
+
+/// What begins an RDP connection begins no request.
+fn ignored_rdp_cookies(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
+    if proxy.settings.mode != ProxyMode::Http || !proxy.kind.has_servers() {
+        return;
+    }
+    if let BalanceAlgorithm::RdpCookie { name } = &proxy.settings.balance {
+        let text = format!(
+            "proxy '{}' : no request has the cookie of 'balance rdp-cookie({name})', as it requires TCP mode: the \
+             servers take turns.",
+            proxy.name
+        );
+        warn(proxy, text, diagnostics);
+    }
+    if let Some((_, location)) = &proxy.settings.rdp_persistence {
+        let text = format!("'persist rdp-cookie' ignored for proxy '{}' as it requires TCP mode.", proxy.name);
+        diagnostics.about(Severity::Warning, location, text);
+    }
+}
+
+/// Only connections that fail before they have a session use it, whatever 2.6's manual says: in TCP mode that takes a
+/// handshake, and there is none.
+fn ignored_error_format(proxy: &WrittenProxy, diagnostics: &mut Diagnostics) {
+    let written = proxy.settings.error_log_format.as_ref().filter(|_| proxy.kind.accepts_connections());
+    if let Some(written) = written.filter(|_| proxy.settings.mode == ProxyMode::Tcp) {
+        let text = format!(
+            "'error-log-format' ignored for proxy '{}' : as with HAProxy 2.6 it is the format of connections that fail \
+             before they are served, which none does in TCP mode; 'log-format' is used.",
+            proxy.name
+        );
+        diagnostics.about(Severity::Warning, &written.location, text);
     }
 }
 

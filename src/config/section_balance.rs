@@ -7,8 +7,12 @@ use super::statement::{LineParser, Statement};
 use super::values::parse_u32;
 use super::written::WrittenProxy;
 
-pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] =
-    &[("balance", balance), ("hash-type", hash_type), ("hash-balance-factor", hash_balance_factor)];
+pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
+    ("balance", balance),
+    ("hash-type", hash_type),
+    ("hash-balance-factor", hash_balance_factor),
+    ("persist rdp-cookie", persist_rdp_cookie),
+];
 
 /// The user's name.
 const RDP_COOKIE_DEFAULT: &str = "mstshash";
@@ -49,7 +53,8 @@ fn balance(statement: &mut Statement, proxy: &mut WrittenProxy) {
                 0,
                 format!(
                     "balance does not know '{text}'; it supports 'roundrobin', 'static-rr', 'leastconn', 'first', \
-                     'source', 'random(<draws>)', 'uri', 'url_param', 'hdr(<name>)' and 'hash <expression>'."
+                     'source', 'random(<draws>)', 'uri', 'url_param', 'hdr(<name>)', 'rdp-cookie(<name>)' and \
+                     'hash <expression>'."
                 ),
             );
         }
@@ -145,6 +150,20 @@ fn header(statement: &mut Statement, proxy: &mut WrittenProxy) {
     if statement.at_most(2) {
         proxy.settings.balance = BalanceAlgorithm::Header { name: name.to_owned(), use_domain_only };
     }
+}
+
+/// `persist rdp-cookie[(<name>)]`
+fn persist_rdp_cookie(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    let words = &statement.line.words;
+    let word = words.len().checked_sub(statement.arguments.len() + 1).and_then(|index| words.get(index));
+    let written = word.map_or("", |word| word.as_str());
+    let name = match written.contains('(') {
+        true => in_parentheses(written),
+        false => Some(RDP_COOKIE_DEFAULT),
+    };
+    let Some(name) = name else { return statement.error(usize::MAX, "persist rdp-cookie : missing cookie name.") };
+    proxy.settings.rdp_persistence = Some((name.to_owned(), statement.location()));
+    statement.ignores_after(0);
 }
 
 fn hash_type(statement: &mut Statement, proxy: &mut WrittenProxy) {

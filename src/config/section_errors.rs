@@ -1,4 +1,4 @@
-//! `errorfile`, `errorloc`, `errorfiles`, `http-error`, `http-errors` sections and `monitor-uri` (configuration.txt
+//! `errorfile`, `errorloc`, `errorfiles`, `http-error`, `http-errors` sections, `monitor-uri` and `monitor-net` (configuration.txt
 //! sections 3.8 and 4.2).
 
 use super::model::*;
@@ -48,6 +48,7 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("errorloc303", |statement, proxy| errorloc(statement, proxy, 303)),
     ("http-error", http_error),
     ("monitor-uri", monitor_uri),
+    ("monitor-net", monitor_net),
 ];
 
 pub const SECTION_KEYWORDS: &[(&str, LineParser<HttpErrorsSection>)] = &[("errorfile", section_errorfile)];
@@ -161,5 +162,16 @@ fn monitor_uri(statement: &mut Statement, proxy: &mut WrittenProxy) {
         && statement.at_most(1)
     {
         proxy.settings.monitor_uri = Some(uri.to_owned());
+    }
+}
+
+/// `monitor-net <network>` of HAProxy 1.8: who comes from there only wants to know whether this process lives.
+fn monitor_net(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    let Some(text) = statement.required(0, "address[/mask]") else { return };
+    let network = parse_network(text).map_err(|_| format!("'monitor-net' expects address[/mask], not '{text}'."));
+    if let Some(network) = statement.accept(0, network)
+        && statement.at_most(1)
+    {
+        proxy.settings.monitor_network = Some(network);
     }
 }

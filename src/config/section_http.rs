@@ -22,6 +22,8 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("option accept-unsafe-violations-in-http-request", |s, p| switch(s, p, |http| &mut http.accept_invalid_request)),
     ("option accept-unsafe-violations-in-http-response", |s, p| switch(s, p, |http| &mut http.accept_invalid_response)),
     ("option http-buffer-request", |s, p| switch(s, p, |http| &mut http.buffer_request)),
+    ("option checkcache", |s, p| switch(s, p, |http| &mut http.check_cacheable_cookies)),
+    ("option http-restrict-req-hdr-names", odd_header_names),
     ("option h1-case-adjust-bogus-client", |s, p| switch(s, p, |http| &mut http.adjust_case_bogus_client)),
     ("option h1-case-adjust-bogus-server", |s, p| switch(s, p, |http| &mut http.adjust_case_bogus_server)),
     ("http-reuse", reuse),
@@ -59,6 +61,23 @@ fn connection_mode(statement: &mut Statement, proxy: &mut WrittenProxy, mode: Co
     } else if *current == mode {
         *current = ConnectionMode::KeepAlive;
     }
+}
+
+/// `option http-restrict-req-hdr-names { preserve | delete | reject }`
+fn odd_header_names(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    note_http(statement, proxy);
+    proxy.settings.http.odd_header_names = match statement.text(0) {
+        "preserve" => OddHeaderNames::Preserve,
+        "delete" => OddHeaderNames::Delete,
+        "reject" => OddHeaderNames::Reject,
+        other => {
+            let text = format!(
+                "'option http-restrict-req-hdr-names' expects 'preserve', 'delete' or 'reject', not '{other}'."
+            );
+            return statement.error(0, text);
+        }
+    };
+    statement.at_most(1);
 }
 
 fn reuse(statement: &mut Statement, proxy: &mut WrittenProxy) {

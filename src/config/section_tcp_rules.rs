@@ -5,6 +5,7 @@ use super::expression;
 use super::keywords::Modifier;
 use super::log_format::{self, FormatPlace};
 use super::model::*;
+use super::rules::settings;
 use super::statement::{LineParser, Statement};
 use super::values::{DefaultUnit, parse_time, parse_u32};
 use super::written::{SectionKind, WrittenProxy};
@@ -21,13 +22,14 @@ macro_rules! rules {
 
 pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
     "tcp-request connection" Connection: "accept" "reject" "silent-drop" "set-var" "set-var-fmt" "unset-var" "set-src"
-        "set-src-port" "set-dst" "set-dst-port";
+        "set-src-port" "set-dst" "set-dst-port" "set-mark" "set-tos";
     "tcp-request session" Session: "accept" "reject" "silent-drop" "set-var" "set-var-fmt" "unset-var" "set-src"
-        "set-src-port" "set-dst" "set-dst-port";
+        "set-src-port" "set-dst" "set-dst-port" "set-mark" "set-tos";
     "tcp-request content" Request: "accept" "reject" "silent-drop" "capture" "set-var" "set-var-fmt" "unset-var"
-        "set-src" "set-src-port" "set-dst" "set-dst-port" "set-log-level";
+        "set-src" "set-src-port" "set-dst" "set-dst-port" "set-log-level" "set-mark" "set-tos" "set-priority-class"
+        "set-priority-offset";
     "tcp-response content" Response: "accept" "reject" "close" "silent-drop" "set-var" "set-var-fmt" "unset-var"
-        "set-log-level";
+        "set-log-level" "set-mark" "set-tos";
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,6 +131,16 @@ fn action(statement: &mut Statement, proxy: &mut WrittenProxy, place: Place) -> 
         "set-dst" => (TcpAction::SetDestination(expression::parse_at(statement, 0, Place::ANY)?), 1),
         "set-dst-port" => (TcpAction::SetDestinationPort(expression::parse_at(statement, 0, Place::ANY)?), 1),
         "set-log-level" => (TcpAction::SetLogLevel(log_level(statement)?), 1),
+        "set-mark" => (TcpAction::SetMark(settings::mark(statement)?), 1),
+        "set-tos" => (TcpAction::SetTos(settings::tos(statement)?), 1),
+        "set-priority-class" => {
+            let (value, next) = expression::parse_words(statement, 0, place)?;
+            (TcpAction::SetPriorityClass(value), next)
+        }
+        "set-priority-offset" => {
+            let (value, next) = expression::parse_words(statement, 0, place)?;
+            (TcpAction::SetPriorityOffset(value), next)
+        }
         "capture" => {
             let (value, next) = expression::parse_words(statement, 0, place)?;
             if statement.text(next) != "len" {

@@ -185,6 +185,7 @@ pub struct ProxySettings {
     pub cookie: Option<CookieSettings>,
     pub dynamic_cookie_key: Option<String>,
     pub persist_on_down_server: bool,
+    pub rdp_persistence: Option<(String, Location)>,
     pub captures: Captures,
     pub stats: Option<StatsSettings>,
     pub check_kind: CheckKind,
@@ -196,6 +197,7 @@ pub struct ProxySettings {
     pub error_pages: Vec<WrittenErrorPages>,
     pub http_rules: WrittenHttpRules,
     pub monitor_uri: Option<String>,
+    pub monitor_network: Option<Network>,
     pub monitor_fail: Vec<Condition>,
 }
 

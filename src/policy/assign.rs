@@ -11,7 +11,7 @@
 use super::balance::{self, hash, ring};
 use crate::config::model::{Backend, BalanceAlgorithm, HashMethod, ProxyId, ServerId};
 use crate::shared::mailbox::{Message, Waiter};
-use crate::shared::queue::Waiting;
+use crate::shared::queue::{QueueKey, QueuePriority, Waiting};
 use crate::shared::schedule::{Candidate, Schedule, Table};
 use crate::shared::server::{RunState, ServerState, WEIGHT_SCALE};
 use crate::shared::{Shared, ThreadShared, raise_maximum};
@@ -61,6 +61,8 @@ pub struct AssignRequest<'a> {
     pub keep_whatever_state: bool,
     /// A redispatch: any other server is better.
     pub avoid: Option<ServerId>,
+    /// Where it stands among those that wait, if it has to.
+    pub priority: QueuePriority,
     /// Monotonic clock.
     pub now_us: u64,
 }
@@ -92,7 +94,7 @@ pub struct Ticket {
     backend: ProxyId,
     /// `Some`: that server's own queue.
     server: Option<ServerId>,
-    sequence: u64,
+    key: QueueKey,
     waiting: Arc<Waiting>,
 }
 
@@ -121,8 +123,8 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let is_removed = match self.server {
-            Some(server) => self.shared.server(server).queue.remove(self.sequence, &self.waiting),
-            None => self.shared.proxy(self.backend).queue.remove(self.sequence, &self.waiting),
+            Some(server) => self.shared.server(server).queue.remove(&self.key, &self.waiting),
+            None => self.shared.proxy(self.backend).queue.remove(&self.key, &self.waiting),
         };
         if is_removed {
             count_dequeued(&self.shared, self.backend, self.server);
@@ -247,9 +249,12 @@ fn wait(request: &AssignRequest, server: Option<ServerId>) -> Assignment {
     };
     // The number before the entry: who removes the entry takes the number back, and it must not go below zero.
     raise_maximum(queued_max, queued.fetch_add(1, Ordering::SeqCst) + 1);
+    let now_ms = request.now_us / 1000;
+    let arrived_ms = proxy.balance.arrived_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms);
     let sequence = proxy.balance.arrivals.fetch_add(1, Ordering::Relaxed);
-    let waiting = queue.push(sequence, request.waiter);
-    let ticket = Ticket { shared: request.shared.clone(), backend: request.backend, server, sequence, waiting };
+    let key = QueueKey::new(request.priority, arrived_ms, sequence);
+    let waiting = queue.push(key, request.waiter);
+    let ticket = Ticket { shared: request.shared.clone(), backend: request.backend, server, key, waiting };
     // A slot may have come free between the look at the servers and the push, with nobody in the queue to give it to.
     fence(Ordering::SeqCst);
     match server {
@@ -357,7 +362,7 @@ fn is_anyone_waiting(shared: &Shared, backend: ProxyId, server: ServerId) -> boo
     shared.server(server).queued.load(Ordering::SeqCst) > 0 || shared.proxy(backend).queued.load(Ordering::SeqCst) > 0
 }
 
-/// Gives the server's free slots to who waits: those in its own queue and in the backend's, by arrival.
+/// Gives the server's free slots to who waits: those in its own queue and in the backend's, by their keys.
 pub fn serve_queues(shared: &Shared, server: ServerId) {
     let backend = shared.config.server(server).backend;
     let state = shared.server(server);

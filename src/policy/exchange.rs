@@ -5,6 +5,7 @@ use super::log_format::Endpoint;
 use crate::config::model::{Config, HttpRule, ListenerId, Location, ProxyId, ServerId, TcpRule};
 use crate::proto::http1::message::Message;
 use crate::shared::ThreadShared;
+use crate::shared::queue::QueuePriority;
 use crate::shared::variables::Variables;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -26,6 +27,15 @@ pub struct Client {
     pub exchanges: u32,
     /// The scope `sess`.
     pub variables: RefCell<Variables>,
+    /// What rules want of the client's socket: the session does it and takes the wish away.
+    pub socket_marks: Option<Box<SocketMarks>>,
+}
+
+/// `set-mark` and `set-tos`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketMarks {
+    pub mark: Option<u32>,
+    pub tos: Option<u8>,
 }
 
 /// How long each phase took, in milliseconds; -1: it did not come to its end. See configuration.txt section 8.4.
@@ -142,6 +152,8 @@ pub struct Exchange {
     /// A `reqallow` was found: rules of its kind that deny are passed over, in the backend too.
     pub is_allowed_by_old_rules: bool,
 
+    /// `set-priority-class`, `set-priority-offset`
+    pub queue_priority: QueuePriority,
     /// `set-log-level`; 8 or more: silent.
     pub log_level: Option<u8>,
     pub timeouts: TimeoutOverrides,

@@ -3,6 +3,7 @@
 pub mod assign;
 pub mod balance;
 pub mod balance_key;
+pub mod cacheable_cookies;
 pub mod captures;
 pub mod compression;
 pub mod condition;
@@ -18,7 +19,9 @@ pub mod log_facts;
 pub mod log_format;
 pub mod log_session;
 pub mod log_text;
+pub mod odd_header_names;
 pub mod old_rules;
+pub mod queue_priority;
 pub mod rdp_cookie;
 pub mod reply;
 pub mod sample;

@@ -1,7 +1,9 @@
 //! The routing cookie at the start of an RDP connection (MS-RDPBCGR section 2.2.1.1): behind eleven bytes of TPKT and
 //! X.224, `Cookie: mstshash=NAME` and CR LF.
 
+use super::exchange::Scope;
 use crate::config::model::{Config, ProxyId, ServerAddress, ServerId};
+use crate::shared::server::RunState;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// TPKT (4 bytes) and the X.224 connection request (7 bytes).
@@ -65,6 +67,18 @@ pub fn server_of(config: &Config, backend: ProxyId, cookie: &[u8]) -> Option<Ser
     let wanted = SocketAddr::from((Ipv4Addr::from(address.to_le_bytes()), port.swap_bytes()));
     let servers = &config.proxy(backend).backend.as_ref()?.servers;
     servers.iter().copied().find(|id| config.server(*id).address == Some(ServerAddress::Ip(wanted)))
+}
+
+/// The server that the cookie in the connection's first bytes names, if `scope.proxy` has `persist rdp-cookie`. One
+/// that is down only with `option persist`.
+pub fn persistent_server(scope: &mut Scope) -> Option<ServerId> {
+    let shared = scope.shared;
+    let backend = shared.config.proxies.get(scope.proxy.index())?.backend.as_ref()?;
+    let name = backend.rdp_persistence.as_ref()?;
+    let RdpCookie::Found(cookie) = find(scope.payload, name.as_bytes()) else { return None };
+    let server = server_of(&shared.config, scope.proxy, cookie)?;
+    let is_taken = backend.persist_on_down_server || shared.server(server).run_state() != RunState::Stopped;
+    is_taken.then_some(server)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::condition::{self, Verdict};
 use super::exchange::{RuleReference, RuleSet, Scope};
 use super::http_rules::addresses;
 use super::log_facts;
+use super::queue_priority;
 use super::sample::{self, Outcome};
 use super::variables;
 use crate::config::model::{Proxy, TcpAction, TcpRule};
@@ -131,6 +132,10 @@ fn act(action: &TcpAction, scope: &mut Scope) -> Acted {
         TcpAction::SetDestination(value) => addresses::set_destination(scope, value),
         TcpAction::SetDestinationPort(value) => addresses::set_destination_port(scope, value),
         TcpAction::SetLogLevel(level) => scope.exchange.log_level = Some(*level),
+        TcpAction::SetMark(mark) => scope.client.socket_marks.get_or_insert_default().mark = Some(*mark),
+        TcpAction::SetTos(tos) => scope.client.socket_marks.get_or_insert_default().tos = Some(*tos),
+        TcpAction::SetPriorityClass(value) => queue_priority::set_class(scope, value),
+        TcpAction::SetPriorityOffset(value) => queue_priority::set_offset(scope, value),
     }
     Acted::Next
 }

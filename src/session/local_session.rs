@@ -1,4 +1,5 @@
-//! A client connection of a `mode health` proxy: it is answered at once, heard out for a moment, and closed.
+//! A client connection of a `mode health` proxy, or of `monitor-net`: it is answered at once, heard out for a moment, and
+//! closed.
 
 use super::surroundings::Surroundings;
 use super::tcp::{Accepted, Step};
@@ -13,7 +14,7 @@ const RECEIVE_CANCELLED: u8 = 8;
 
 /// How 1.8's `mode health` answers a connection.
 const HEALTH_ANSWER: &[u8] = b"OK\n";
-/// The same with `option httpchk`.
+/// The same with `option httpchk`, and for `monitor-net` in HTTP mode.
 const HEALTH_ANSWER_HTTP: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
 
 /// How long, and for how many bytes, a client is heard out after its last answer.
@@ -23,6 +24,7 @@ const LINGER_BYTES_MAX: u64 = 1 << 20;
 /// See the module's text.
 pub struct LocalSession {
     pub accepted: Accepted,
+    answer: &'static [u8],
     output: BufferId,
     output_offset: u32,
     output_length: u32,
@@ -34,10 +36,23 @@ pub struct LocalSession {
 }
 
 impl LocalSession {
-    pub fn new(accepted: Accepted) -> Self {
+    /// For a client of a `mode health` proxy.
+    pub fn new(accepted: Accepted, config: &Config) -> Self {
+        let backend = config.proxy(accepted.frontend).backend.as_ref();
+        let http = backend.is_some_and(|backend| matches!(backend.check, CheckMethod::Http(_)));
+        LocalSession::with_answer(accepted, if http { HEALTH_ANSWER_HTTP } else { HEALTH_ANSWER })
+    }
+
+    /// For a client of `monitor-net`.
+    pub fn for_monitor(accepted: Accepted) -> Self {
+        LocalSession::with_answer(accepted, HEALTH_ANSWER_HTTP)
+    }
+
+    fn with_answer(accepted: Accepted, answer: &'static [u8]) -> Self {
         LocalSession {
             active_us: accepted.monotonic_us,
             accepted,
+            answer,
             output: BufferId::NONE,
             output_offset: 0,
             output_length: 0,
@@ -49,11 +64,8 @@ impl LocalSession {
     }
 
     pub fn begin<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
-        let backend = around.config().proxy(self.accepted.frontend).backend.as_ref();
-        let http = backend.is_some_and(|backend| matches!(backend.check, CheckMethod::Http(_)));
-        let output = if http { HEALTH_ANSWER_HTTP } else { HEALTH_ANSWER };
-        self.output = around.driver.buffer_from(output);
-        self.output_length = output.len() as u32;
+        self.output = around.driver.buffer_from(self.answer);
+        self.output_length = self.answer.len() as u32;
         self.send(around)
     }
 

@@ -10,6 +10,7 @@ pub mod relay;
 pub mod runtime;
 pub mod segments;
 pub mod server_socket;
+mod socket_marks;
 pub mod stats;
 pub mod surroundings;
 pub mod tcp;

@@ -34,8 +34,9 @@ impl TcpSession {
             key: self.balance_key(),
             waiter: around.waiter(),
             keep,
-            keep_whatever_state: false,
+            keep_whatever_state: self.take_persistent(),
             avoid,
+            priority: self.queue_priority(),
             now_us: around.now.monotonic_us,
         };
         match assign(&request) {

@@ -3,6 +3,7 @@
 //! Before there is a server, what the client sends is held in the request's relay and shown to the rules as one text;
 //! nothing is taken out, so that the server gets all of it. The same then happens to the server's first bytes.
 
+use super::socket_marks;
 use super::surroundings::Surroundings;
 use super::tcp::{ClientAddress, State, Step, TcpSession};
 use super::termination::{Cause, Phase, Termination};
@@ -13,7 +14,8 @@ use crate::policy::assign;
 use crate::policy::exchange::{Client, Exchange, Scope, Sockets, Stage};
 use crate::policy::log_session::Endpoint;
 use crate::policy::tcp_rules::{self, TcpVerdict};
-use crate::policy::{balance_key, switching};
+use crate::policy::{balance_key, rdp_cookie, switching};
+use crate::shared::queue::QueuePriority;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -43,6 +45,8 @@ pub(super) struct Inspection {
     waiting_since_us: Option<u64>,
     wait_at_most: Option<Duration>,
     balance_key: Option<u32>,
+    /// The server was named by a cookie, and `option persist` holds: it is tried even while it is down, once.
+    is_persistent: bool,
 }
 
 /// The two sockets, for questions that cost a system call.
@@ -81,7 +85,7 @@ pub fn has_rules(config: &Config, frontend: &Proxy) -> bool {
             || !rules.response.is_empty()
             || proxy.backend.as_ref().is_some_and(|backend| {
                 let reads = matches!(backend.balance, BalanceAlgorithm::RdpCookie { .. } | BalanceAlgorithm::Hash(_));
-                reads || !backend.server_rules.is_empty()
+                reads || backend.rdp_persistence.is_some() || !backend.server_rules.is_empty()
             })
     };
     let accepting = frontend.frontend.as_ref();
@@ -133,6 +137,7 @@ impl TcpSession {
             waiting_since_us: None,
             wait_at_most: None,
             balance_key: None,
+            is_persistent: false,
         }));
     }
 
@@ -152,6 +157,15 @@ impl TcpSession {
     /// What the balancing algorithm hashes of the client's first bytes.
     pub(super) fn balance_key(&self) -> Option<u32> {
         self.inspection.as_ref().and_then(|inspection| inspection.balance_key)
+    }
+
+    pub(super) fn queue_priority(&self) -> QueuePriority {
+        self.inspection.as_ref().map(|inspection| inspection.exchange.queue_priority).unwrap_or_default()
+    }
+
+    /// Whether the server to keep is to be tried whatever its state; only once, so that a redispatch may follow.
+    pub(super) fn take_persistent(&mut self) -> bool {
+        self.inspection.as_mut().is_some_and(|inspection| std::mem::take(&mut inspection.is_persistent))
     }
 
     /// Whether rules wait for bytes of one side.
@@ -174,7 +188,7 @@ impl TcpSession {
     /// Asks a question of the policies about this session.
     fn ask<D: Driver, T>(
         &mut self,
-        around: &Surroundings<D>,
+        around: &mut Surroundings<D>,
         proxy: ProxyId,
         stage: Stage,
         is_payload_complete: bool,
@@ -198,7 +212,9 @@ impl TcpSession {
             is_payload_complete,
             hostname: &around.http.hostname,
         };
-        Some(question(&mut scope))
+        let answer = question(&mut scope);
+        socket_marks::apply(around.driver, self.accepted.client, &mut inspection.client.socket_marks);
+        Some(answer)
     }
 
     /// The connection and session rules, at the accept. False: the session is over, without a line, as in HAProxy.
@@ -358,12 +374,18 @@ impl TcpSession {
         let by_rule = self.ask(around, backend, Stage::Request, true, switching::choose_server).flatten();
         let key = self.ask(around, backend, Stage::Request, true, |scope| balance_key::of(scope)).flatten();
         let responses = around.config().proxy(backend).tcp_rules.response.is_empty();
+        let by_cookie = match by_rule {
+            Some(_) => None,
+            None => self.ask(around, backend, Stage::Request, true, rdp_cookie::persistent_server).flatten(),
+        };
+        let persists = around.config().proxy(backend).backend.as_ref().is_some_and(|own| own.persist_on_down_server);
         if let Some(inspection) = &mut self.inspection {
             inspection.asking = if responses { Asking::Nothing } else { Asking::Response(0) };
             inspection.payload = Vec::new();
             inspection.balance_key = key;
+            inspection.is_persistent = persists && by_cookie.is_some();
         }
-        let step = self.choose_server(around, by_rule, None);
+        let step = self.choose_server(around, by_rule.or(by_cookie), None);
         if step == Step::Continue && self.request.end_of_stream() && !matches!(self.state, State::Closing) {
             return self.client_left_early(around);
         }

@@ -58,4 +58,7 @@ pub struct BalanceState {
     pub moves: AtomicU64,
     /// Arrival order of waiting connections.
     pub arrivals: AtomicU64,
+    /// The time of the last of them, monotonic milliseconds: the clocks of workers differ by what one event takes, and
+    /// who came later must not stand before who came earlier.
+    pub arrived_ms: AtomicU64,
 }

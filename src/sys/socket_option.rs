@@ -37,7 +37,10 @@ pub enum SocketOption {
     OobInline,
     /// TCP_FASTOPEN_CONNECT: the connect returns at once, the SYN goes with the first send.
     FastOpenConnect,
+    /// SO_MARK. Needs CAP_NET_ADMIN.
     Mark(u32),
+    /// IP_TOS or its IPv6 twin: DSCP and ECN of what is sent.
+    Tos(u8),
 }
 
 /// One `setsockopt` of a plain C value.
@@ -101,6 +104,12 @@ fn bind_source(socket: RawFd, source: &SocketAddr) -> io::Result<()> {
     socket::bind(socket, &KernelAddress::new(&SocketAddress::Ip(*source))?)
 }
 
+fn set_tos(socket: RawFd, tos: u8) -> io::Result<()> {
+    let for_v4 = set(socket, libc::IPPROTO_IP, libc::IP_TOS, i32::from(tos));
+    // A socket of the newer family may carry connections of the older.
+    if is_v6(socket) { set(socket, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, i32::from(tos)) } else { for_v4 }
+}
+
 fn silent_close(socket: RawFd) -> io::Result<()> {
     // A socket under repair is forgotten without a word.
     if set(socket, libc::IPPROTO_TCP, libc::TCP_REPAIR, 1i32).is_ok() {
@@ -136,5 +145,6 @@ pub fn set_option(socket: RawFd, option: &SocketOption) -> io::Result<()> {
         O::OobInline => set(socket, sol, libc::SO_OOBINLINE, 1i32),
         O::FastOpenConnect => set(socket, tcp, libc::TCP_FASTOPEN_CONNECT, 1i32),
         O::Mark(mark) => set(socket, sol, libc::SO_MARK, *mark),
+        O::Tos(tos) => set_tos(socket, *tos),
     }
 }

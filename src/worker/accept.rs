@@ -52,6 +52,14 @@ fn key(index: usize) -> SlotKey {
     SlotKey { slot: index as u32, generation: 0 }
 }
 
+fn is_monitor(proxy: &Proxy, address: &ClientAddress) -> bool {
+    let network = proxy.frontend.as_ref().and_then(|frontend| frontend.monitor_network);
+    match (network, address) {
+        (Some(network), ClientAddress::Ip(address)) => network.contains(address.ip().to_canonical()),
+        _ => false,
+    }
+}
+
 impl<D: Driver> Worker<D> {
     /// Starts to accept wherever nothing speaks against it.
     pub(super) fn arm_acceptors(&mut self) {
@@ -224,6 +232,9 @@ impl<D: Driver> Worker<D> {
             monotonic_us: parked.monotonic_us,
             wall_us: parked.wall_us,
         };
+        if is_monitor(proxy, &accepted.address) {
+            return self.answer_monitor(proxy, accepted);
+        }
         if proxy.mode == ProxyMode::Tcp && tcp_inspect::has_rules(config, proxy) {
             return self.serve_ruled(config, proxy, accepted);
         }
@@ -235,7 +246,7 @@ impl<D: Driver> Worker<D> {
             return self.after_event(key, step);
         }
         if proxy.mode != ProxyMode::Tcp {
-            let key = self.slots.insert(Tenant::Local(Box::new(LocalSession::new(accepted))));
+            let key = self.slots.insert(Tenant::Local(Box::new(LocalSession::new(accepted, config))));
             let Some(Tenant::Local(session)) = self.slots.get(key) else { return };
             let step = session.begin(&mut self.core.surroundings(key));
             return self.after_event(key, step);
@@ -251,6 +262,19 @@ impl<D: Driver> Worker<D> {
         let Some(Tenant::Tcp(session)) = self.slots.get(key) else { return };
         session_log::write_accepted(&mut self.core, session);
         let step: Step = session.begin(&mut self.core.surroundings(key));
+        self.after_event(key, step)
+    }
+
+    /// `monitor-net`: a network's connections only ask whether this process lives. In TCP mode they are closed at once,
+    /// otherwise they get an answer without being asked for anything; none is logged.
+    fn answer_monitor(&mut self, proxy: &Proxy, accepted: Accepted) {
+        self.count_accepted(accepted.listener, accepted.frontend);
+        if proxy.mode == ProxyMode::Tcp {
+            return self.core.driver.close(accepted.client);
+        }
+        let key = self.slots.insert(Tenant::Local(Box::new(LocalSession::for_monitor(accepted))));
+        let Some(Tenant::Local(session)) = self.slots.get(key) else { return };
+        let step = session.begin(&mut self.core.surroundings(key));
         self.after_event(key, step)
     }
 
@@ -287,7 +311,8 @@ impl<D: Driver> Worker<D> {
                 || backend.source.as_ref().is_some_and(from_client)
                 || backend.servers.iter().any(|id| config.server(*id).source.as_ref().is_some_and(from_client))
         });
-        let ruled = tcp_inspect::has_rules(config, proxy);
+        let monitored = proxy.frontend.as_ref().is_some_and(|frontend| frontend.monitor_network.is_some());
+        let ruled = monitored || tcp_inspect::has_rules(config, proxy);
         if proxy.log.targets.is_empty() && !hashed && !ruled && proxy.mode == ProxyMode::Tcp {
             return ClientAddress::NotAsked;
         }

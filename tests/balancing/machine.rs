@@ -57,6 +57,7 @@ impl Machine {
             keep,
             keep_whatever_state: false,
             avoid,
+            priority: Default::default(),
             now_us: 0,
         })
     }
@@ -79,6 +80,7 @@ impl Machine {
             keep,
             keep_whatever_state: false,
             avoid,
+            priority: Default::default(),
             now_us: 0,
         })
     }

@@ -35,6 +35,8 @@ pub(super) const ROWS: &[Row] = &[
     switch(FRONT, "option h1-case-adjust-bogus-client"),
     switch(BACK, "option h1-case-adjust-bogus-server"),
     switch(PROXY, "option http-buffer-request"),
+    switch(BACK, "option checkcache"),
+    supported(PROXY, "option http-restrict-req-hdr-names <mode>"),
     switch(FRONT, "option http-ignore-probes"),
     switch(PROXY, "option http-keep-alive"),
     switch(PROXY, "option http-no-delay"),
@@ -61,11 +63,9 @@ pub(super) const ROWS: &[Row] = &[
     row(BACK, "option spop-check", CHECK_PROTOCOLS),
     row(BACK, "option ssl-hello-chk", CHECK_PROTOCOLS),
     // HTTP
-    row(BACK, "option checkcache", HTTP).or_no(),
     row(FRONT, "option disable-h2-upgrade", HTTP).or_no(),
     row(BACK, "option http-drop-request-trailers", HTTP).or_no(),
     row(FRONT, "option http-drop-response-trailers", HTTP).or_no(),
-    row(PROXY, "option http-restrict-req-hdr-names <mode>", HTTP),
     refused(
         PROXY,
         "option http-tunnel",

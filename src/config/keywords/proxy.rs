@@ -156,12 +156,7 @@ pub(super) const ROWS: &[Row] = &[
         "the bare spelling was dropped by HAProxy 2.1, and forwarding without a server line comes later",
         "name the servers, one 'server' line each",
     ),
-    refused(
-        FRONT,
-        "monitor-net <network>",
-        "closing every connection of a network at once was dropped by HAProxy 2.5",
-        "http-request return status 200 if { src <network> }",
-    ),
+    old(FRONT, "monitor-net <network>", "http-request return status 200 if { src <network> }"),
     refused(
         BACK_NAMED,
         "appsession <cookie> <options>",
@@ -228,7 +223,7 @@ pub(super) const ROWS: &[Row] = &[
     // Everything else
     row(NAMED, "filter <name>", SPOE),
     row(NAMED, "filter-sequence <direction> <filters>", SPOE),
-    row(BACK, "persist rdp-cookie", RDP),
+    supported(BACK, "persist rdp-cookie"),
     row(PROXY, "guid <text>", RELOAD),
     row(BACK, "load-server-state-from-file <source>", RELOAD),
     row(BACK, "server-state-file-name [<file>]", RELOAD),

@@ -15,13 +15,15 @@ pub(super) const ROWS: &[Row] = actions! {
     FRONT SUPPORTED "tcp-request connection": "accept" "reject" "set-dst" "set-dst-port" "set-src" "set-src-port" "set-var"
         "set-var-fmt" "silent-drop" "unset-var";
     FRONT PROXY_PROTOCOL "tcp-request connection": "expect-netscaler-cip layer4" "expect-proxy layer4";
-    FRONT MARKS "tcp-request connection": "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    FRONT SUPPORTED "tcp-request connection": "set-mark" "set-tos";
+    FRONT MARKS "tcp-request connection": "set-fc-mark" "set-fc-tos";
     FRONT NEW_ACTIONS "tcp-request connection": "do-log";
     FRONT STICK_TABLES "tcp-request connection": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
         "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
     FRONT SUPPORTED "tcp-request session": "accept" "reject" "set-dst" "set-dst-port" "set-src" "set-src-port" "set-var"
         "set-var-fmt" "silent-drop" "unset-var";
-    FRONT MARKS "tcp-request session": "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    FRONT SUPPORTED "tcp-request session": "set-mark" "set-tos";
+    FRONT MARKS "tcp-request session": "set-fc-mark" "set-fc-tos";
     FRONT NEW_ACTIONS "tcp-request session": "attach-srv" "do-log";
     FRONT STICK_TABLES "tcp-request session": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
         "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
@@ -30,8 +32,8 @@ pub(super) const ROWS: &[Row] = actions! {
         "set-src-port" "set-var" "set-var-fmt" "silent-drop" "unset-var";
     PROXY SWITCH_MODE "tcp-request content": "switch-mode";
     PROXY NICE "tcp-request content": "set-nice";
-    PROXY MARKS "tcp-request content": "set-bc-mark" "set-bc-tos" "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
-    PROXY QUEUE_ORDER "tcp-request content": "set-priority-class" "set-priority-offset";
+    PROXY SUPPORTED "tcp-request content": "set-mark" "set-priority-class" "set-priority-offset" "set-tos";
+    PROXY MARKS "tcp-request content": "set-bc-mark" "set-bc-tos" "set-fc-mark" "set-fc-tos";
     PROXY NEW_ACTIONS "tcp-request content": "close" "do-log" "set-retries";
     PROXY BANDWIDTH "tcp-request content": "set-bandwidth-limit";
     PROXY LUA "tcp-request content": "use-service";
@@ -43,7 +45,8 @@ pub(super) const ROWS: &[Row] = actions! {
     BACK SUPPORTED "tcp-response content": "accept" "reject" "close" "set-log-level" "set-var" "set-var-fmt" "silent-drop"
         "unset-var";
     BACK NICE "tcp-response content": "set-nice";
-    BACK MARKS "tcp-response content": "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    BACK SUPPORTED "tcp-response content": "set-mark" "set-tos";
+    BACK MARKS "tcp-response content": "set-fc-mark" "set-fc-tos";
     BACK NEW_ACTIONS "tcp-response content": "do-log";
     BACK BANDWIDTH "tcp-response content": "set-bandwidth-limit";
     BACK STICK_TABLES "tcp-response content": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
@@ -56,8 +59,8 @@ pub(super) const ROWS: &[Row] = actions! {
         "wait-for-body";
     PROXY SUPPORTED "http-request": "add-acl" "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
     PROXY NICE "http-request": "set-nice";
-    PROXY MARKS "http-request": "set-bc-mark" "set-bc-tos" "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
-    PROXY QUEUE_ORDER "http-request": "set-priority-class" "set-priority-offset";
+    PROXY SUPPORTED "http-request": "set-mark" "set-priority-class" "set-priority-offset" "set-tos";
+    PROXY MARKS "http-request": "set-bc-mark" "set-bc-tos" "set-fc-mark" "set-fc-tos";
     PROXY NEW_ACTIONS "http-request": "add-headers-bin" "del-headers-bin" "do-log" "pause" "set-headers-bin" "set-retries";
     PROXY BANDWIDTH "http-request": "set-bandwidth-limit";
     PROXY LUA "http-request": "use-service";
@@ -70,9 +73,9 @@ pub(super) const ROWS: &[Row] = actions! {
     PROXY SUPPORTED "http-response": "add-header" "allow" "del-header" "deny" "redirect" "replace-header" "replace-value"
         "return" "set-header" "set-log-level" "set-status" "silent-drop" "strict-mode";
     PROXY SUPPORTED "http-response": "add-acl" "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
-    PROXY RESPONSE_BODIES "http-response": "wait-for-body";
     PROXY NICE "http-response": "set-nice";
-    PROXY MARKS "http-response": "set-fc-mark" "set-fc-tos" "set-mark" "set-tos";
+    PROXY SUPPORTED "http-response": "set-mark" "set-tos" "wait-for-body";
+    PROXY MARKS "http-response": "set-fc-mark" "set-fc-tos";
     PROXY NEW_ACTIONS "http-response": "add-headers-bin" "del-headers-bin" "do-log" "pause" "set-headers-bin"
         "set-timeout";
     PROXY BANDWIDTH "http-response": "set-bandwidth-limit";
@@ -97,21 +100,13 @@ const NICE: Status = Status::Accepted {
     why: "it orders tasks in HAProxy's scheduler; a worker here serves events in the order they came",
 };
 const MARKS: Status = Status::Refused {
-    reason: "Ringway puts no marks on packets",
-    instead: "mark them by address and port in the firewall (nftables 'meta mark set', 'ip dscp set')",
-};
-const QUEUE_ORDER: Status = Status::Refused {
-    reason: "who waits for a server is served in the order of arrival",
-    instead: "a backend of its own for urgent requests, with servers or a maxconn of its own",
+    reason: "HAProxy 3.0 brought it, with marks that are computed; Ringway marks what goes to the client, by number",
+    instead: "'set-mark' or 'set-tos' towards clients; towards servers the firewall (nftables 'meta mark set')",
 };
 const NEW_ACTIONS: Status = Status::Later { what: "rules of HAProxy 3.x", meanwhile: "leave it out" };
 const BANDWIDTH: Status = Status::Refused {
     reason: "Ringway does not limit bandwidth",
     instead: "limit it at the servers, or with the kernel's traffic control (tc)",
-};
-const RESPONSE_BODIES: Status = Status::Refused {
-    reason: "a response's body is passed on as it comes, so that it need not fit into a buffer",
-    instead: "rules on its status and headers",
 };
 
 /// What a search of the whole head found is found by one of its parts.

@@ -63,10 +63,6 @@ pub(super) const TCP_RULES: Status = Status::Later {
     what: "ACLs and tcp-request rules",
     meanwhile: "filter by address in the firewall, or give each rule's traffic its own 'bind'",
 };
-pub(super) const RDP: Status = Status::Later {
-    what: "choosing a server by the first bytes of a TCP connection (RDP cookies)",
-    meanwhile: "'balance source' keeps a client's address on one server",
-};
 pub(super) const TLS: Status = Status::Later {
     what: "TLS",
     meanwhile: "'mode tcp' passes TLS through untouched, so the servers can end it themselves",

@@ -1,4 +1,4 @@
-//! Actions that change how an exchange is treated: addresses, time-outs, log level, waiting for a body.
+//! Actions that change how an exchange is treated: addresses, marks, priority, time-outs, log level, waiting for a body.
 
 use super::format;
 use crate::config::expression;
@@ -58,6 +58,43 @@ pub fn set_destination(statement: &mut Statement, context: &mut Context) -> Pars
 
 pub fn set_destination_port(statement: &mut Statement, context: &mut Context) -> Parsed {
     expression(statement, context, HttpAction::SetDestinationPort)
+}
+
+pub fn set_priority_class(statement: &mut Statement, context: &mut Context) -> Parsed {
+    expression(statement, context, HttpAction::SetPriorityClass)
+}
+
+pub fn set_priority_offset(statement: &mut Statement, context: &mut Context) -> Parsed {
+    expression(statement, context, HttpAction::SetPriorityOffset)
+}
+
+pub fn set_mark(statement: &mut Statement, _: &mut Context) -> Parsed {
+    Some((HttpAction::SetMark(mark(statement)?), 1))
+}
+
+pub fn set_tos(statement: &mut Statement, _: &mut Context) -> Parsed {
+    Some((HttpAction::SetTos(tos(statement)?), 1))
+}
+
+/// `set-mark <mark>`: 32 bits. `None` if an error was reported.
+pub fn mark(statement: &mut Statement) -> Option<u32> {
+    let number = decimal_or_hexadecimal(statement.text(0));
+    statement.accept(0, number.ok_or("expects exactly 1 argument (integer/hex value).".to_owned()))
+}
+
+/// `set-tos <tos>`: 8 bits, the upper six of which are the DSCP. `None` if an error was reported.
+pub fn tos(statement: &mut Statement) -> Option<u8> {
+    let number = decimal_or_hexadecimal(statement.text(0)).and_then(|number| u8::try_from(number).ok());
+    statement.accept(0, number.ok_or("expects exactly 1 argument (integer/hex value from 0 to 255).".to_owned()))
+}
+
+fn decimal_or_hexadecimal(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => u32::from_str_radix(digits, 16).ok(),
+        Some(_) => None,
+        None if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        None => None,
+    }
 }
 
 /// `set-timeout { client | server | tunnel } { <time> | <expression> }`

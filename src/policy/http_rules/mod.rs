@@ -14,6 +14,7 @@ pub mod uri;
 
 use super::condition;
 use super::exchange::{RuleReference, RuleSet, Scope, Stage};
+use super::queue_priority;
 use super::reply::{self, Reply};
 use super::sample::{self, Sample};
 use super::variables;
@@ -265,6 +266,10 @@ fn apply(action: &HttpAction, scope: &mut Scope, resume: usize) -> Result<Step, 
         HttpAction::UnsetVariable(name) => variables::unset(name, scope),
         HttpAction::Capture { sample, slot } => capture(scope, sample, *slot),
         HttpAction::ChangePatterns(change) => change_patterns(scope, change),
+        HttpAction::SetMark(mark) => scope.client.socket_marks.get_or_insert_default().mark = Some(*mark),
+        HttpAction::SetTos(tos) => scope.client.socket_marks.get_or_insert_default().tos = Some(*tos),
+        HttpAction::SetPriorityClass(value) => queue_priority::set_class(scope, value),
+        HttpAction::SetPriorityOffset(value) => queue_priority::set_offset(scope, value),
         HttpAction::StrictMode(_) => {}
     }
     Ok(Step::Next)

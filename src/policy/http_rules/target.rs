@@ -26,6 +26,9 @@ pub fn set(scope: &mut Scope, text: &TextFormat, with: fn(&[u8], &[u8], &mut Vec
 /// `replace-path`, `replace-pathq`, `replace-uri`: the part is replaced whole where the pattern matches.
 pub fn replace(scope: &mut Scope, replacement: &Replacement, part: Part) -> bool {
     let target = scope.exchange.request.target();
+    if target == b"*" && part != Part::Whole {
+        return true; // a target without a path: nothing matches, as in HAProxy
+    }
     let old = match part {
         Part::Path => uri::path(target),
         Part::PathAndQuery => uri::path_and_query(target),
@@ -61,12 +64,13 @@ pub fn normalize(scope: &mut Scope, normalizer: Normalizer) -> Result<Step, Rewr
     }
 }
 
-/// Sets the target; one with an authority changes Host with it (RFC 9112 section 3.2.2).
+/// Sets the target; one with an authority, or that is one, changes Host with it (RFC 9112 section 3.2.2).
 fn put(request: &mut Message, target: &[u8]) -> bool {
     if !request.set_target(target) {
         return false;
     }
-    if let Some(authority) = uri::authority(target) {
+    let alone = || (!matches!(target.first(), Some(b'/' | b'*'))).then_some(0..target.len());
+    if let Some(authority) = uri::authority(target).or_else(alone) {
         let authority = target.get(authority).unwrap_or_default();
         // A user before the host is no part of Host.
         let host = authority.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);

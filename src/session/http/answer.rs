@@ -57,6 +57,9 @@ impl HttpSession {
             work.client_keeps_alive = false;
         }
         work.request_body.discard_rest();
+        // What was held of the server's answer is not this one's.
+        work.exchange.response_body.clear();
+        work.exchange.is_response_body_complete = true;
         reply.write_head(&mut work.exchange.response);
         work.exchange.response_content_length = Some(reply.body.len() as u64);
         let frontend = self.accepted.frontend;

@@ -72,6 +72,7 @@ impl HttpSession {
             keep: work.wanted_server.take(),
             keep_whatever_state: std::mem::take(&mut work.is_persistent),
             avoid: work.avoid_server.take(),
+            priority: work.exchange.queue_priority,
             key,
             now_us: around.now.monotonic_us,
         };

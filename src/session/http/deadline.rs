@@ -4,7 +4,7 @@
 
 use super::answer::LINGER_US;
 use super::work::Work;
-use super::{HttpSession, Resume, Stage};
+use super::{HttpSession, Stage};
 use crate::config::model::{Config, Timeouts};
 use crate::io::Driver;
 use crate::session::http::request::milliseconds;
@@ -77,6 +77,7 @@ impl HttpSession {
                 after(work.since_us, Some(delay))
             }
             Stage::Response => earlier(self.upload_deadline(timeouts, work), self.server_deadline(&backend, work)),
+            Stage::HoldingResponse => earlier(Some(work.held_response.until_us), self.server_deadline(&backend, work)),
             Stage::Bodies if work.is_tunnel => {
                 let tunnel = work.exchange.timeouts.tunnel.or(backend.tunnel);
                 let client = self.client_wait(timeouts, work);
@@ -210,15 +211,11 @@ impl HttpSession {
                 self.stage = Stage::Head;
                 self.request_timed_out(around, &mut work)
             }
-            Stage::Body { resume, until_us, .. } if until_us <= now_us && resume != Resume::Server => {
-                // What is there is what rules get (configuration.txt, "http-request wait-for-body").
-                self.stage = Stage::Head;
-                self.body_is_here(around, &mut work, resume)
-            }
             Stage::Body { .. } => {
                 self.stage = Stage::Head;
                 self.request_timed_out(around, &mut work)
             }
+            Stage::HoldingResponse => self.held_response_timed_out(around, &mut work),
             Stage::Tarpit { reply, .. } => {
                 work.note_tarpit(now_us);
                 self.answer(around, &mut work, *reply)

@@ -15,7 +15,18 @@ impl HttpSession {
     pub(super) fn advance<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
         let Some(mut work) = self.work.take() else { return Step::Continue };
         let step = self.advance_with(around, &mut work);
+        self.book_continuously(around, &mut work);
         self.keep(around, work, step)
+    }
+
+    /// `option contstats`: what has moved is counted at once, not when the exchange is over.
+    fn book_continuously<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) {
+        let is_under_way = matches!(self.stage, Stage::Response | Stage::HoldingResponse | Stage::Bodies);
+        // Another work: this one's exchange is over, and booked.
+        if is_under_way && self.work.is_none() && around.config().proxy(self.accepted.frontend).options.contstats {
+            self.note_bytes(work);
+            self.book_bytes(around, work);
+        }
     }
 
     pub(super) fn advance_with<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
@@ -27,10 +38,11 @@ impl HttpSession {
         {
             return step;
         }
-        if matches!(self.stage, Stage::Bodies) {
-            return self.advance_response(around, work);
+        match self.stage {
+            Stage::HoldingResponse => self.advance_held_response(around, work),
+            Stage::Bodies => self.advance_response(around, work),
+            _ => Step::Continue,
         }
-        Step::Continue
     }
 
     /// Client → server.
@@ -85,7 +97,7 @@ impl HttpSession {
     }
 
     /// Server → client, after the response's head.
-    fn advance_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
+    pub(super) fn advance_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
         if !work.response_body.is_done() {
             let Some(key) = work.server else { return Step::Continue };
             let Some(server) = around.http.servers.get(key) else { return Step::Continue };
@@ -153,7 +165,7 @@ impl HttpSession {
     /// The client's chunks are none.
     fn request_broken<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
         match self.stage {
-            Stage::Response => self.error_answer(around, work, 400),
+            Stage::Response | Stage::HoldingResponse => self.error_answer(around, work, 400),
             _ => self.end_without_answer(around, work),
         }
     }
@@ -168,7 +180,7 @@ impl HttpSession {
             Stage::Queued(_) => Phase::Queue,
             Stage::Connecting | Stage::Abandoning | Stage::TurnAround => Phase::Connect,
             // HAProxy says D here although no response has begun.
-            Stage::Response | Stage::Bodies => Phase::Data,
+            Stage::Response | Stage::HoldingResponse | Stage::Bodies => Phase::Data,
             Stage::Answering => Phase::Last,
         };
         let Some(mut work) = self.work.take() else { return self.over(around) };

@@ -14,6 +14,7 @@ mod connection;
 mod deadline;
 mod exchange;
 mod finish;
+mod held_response;
 mod policies;
 mod request;
 mod response;
@@ -78,6 +79,8 @@ enum Stage {
     TurnAround,
     /// The request goes to the server; no final response has begun.
     Response,
+    /// Rules wait for the response's body.
+    HoldingResponse,
     /// The response's head has gone out; bodies are on their way, or a tunnel is open.
     Bodies,
     /// An answer made here is going out.
@@ -231,8 +234,8 @@ impl HttpSession {
                 self.client.detach_input(around.driver);
                 if received == Received::End { self.client_half_closed(around) } else { Step::Continue }
             }
-            Stage::Response | Stage::Bodies => {
-                if received == Received::End && matches!(self.stage, Stage::Response) {
+            Stage::Response | Stage::HoldingResponse | Stage::Bodies => {
+                if received == Received::End && !matches!(self.stage, Stage::Bodies) {
                     let step = self.client_half_closed(around);
                     if step == Step::Over {
                         return step;
@@ -251,7 +254,7 @@ impl HttpSession {
             return self.client_failed(around);
         }
         match self.stage {
-            Stage::Response | Stage::Bodies => self.advance(around),
+            Stage::Response | Stage::HoldingResponse | Stage::Bodies => self.advance(around),
             Stage::Answering if self.client.is_drained() => self.answered(around),
             _ => Step::Continue,
         }
@@ -301,7 +304,7 @@ impl HttpSession {
             return self.kept_server_moved(around, key);
         }
         match self.stage {
-            Stage::Response | Stage::Bodies => self.advance(around),
+            Stage::Response | Stage::HoldingResponse | Stage::Bodies => self.advance(around),
             _ => Step::Continue,
         }
     }

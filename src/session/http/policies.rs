@@ -7,6 +7,7 @@ use crate::io::{Driver, Socket, SocketAddress};
 use crate::policy::exchange::{Scope, Sockets, Stage as Asking};
 use crate::policy::log_format::Endpoint;
 use crate::policy::old_rules::OldVerdict;
+use crate::session::socket_marks;
 use crate::session::surroundings::Surroundings;
 use crate::session::tcp::Step;
 use crate::session::termination::{Cause, Phase, Termination};
@@ -83,7 +84,9 @@ impl HttpSession {
             is_payload_complete: true,
             hostname: &around.http.hostname,
         };
-        question(&mut scope)
+        let answer = question(&mut scope);
+        socket_marks::apply(around.driver, self.client.socket, &mut self.facts.socket_marks);
+        answer
     }
 
     /// Acts on what the rules of HAProxy 1.8 have decided.

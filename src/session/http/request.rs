@@ -238,6 +238,10 @@ impl HttpSession {
                 verdict => return Asked::Stop(self.act_on_verdict(around, work, proxy, verdict)),
             }
         }
+        if !self.ask(around, work, proxy, crate::policy::odd_header_names::restrict) {
+            let reply = self.ask(around, work, proxy, |scope| reply::error(scope, 403)).with_termination(*b"PR");
+            return Asked::Stop(self.act_on_verdict(around, work, proxy, RequestVerdict::Answer(reply)));
+        }
         let verdict = self.ask(around, work, proxy, crate::policy::old_rules::request);
         match self.old_verdict(around, work, proxy, verdict) {
             Asked::Continue => {}
@@ -382,7 +386,7 @@ impl HttpSession {
     }
 
     /// How much of a body rules may ask to see.
-    fn body_bytes_max<D: Driver>(&self, around: &Surroundings<D>) -> usize {
+    pub(super) fn body_bytes_max<D: Driver>(&self, around: &Surroundings<D>) -> usize {
         let global = &around.shared.config.global;
         global.bufsize_bytes.saturating_sub(global.maxrewrite_bytes) as usize
     }

@@ -1,12 +1,15 @@
 //! A response's head: received, parsed, put to the rules, and written to the client with what has come of its body.
 
 use super::connection::WAITING_SEGMENTS_MAX;
+use super::held_response::ResponseRulesAt;
 use super::request::milliseconds;
+use super::state::LogLine;
 use super::transfer::{BULK_LENGTH_BYTES, Encoding, Framing, Transfer};
 use super::work::Work;
 use super::{HttpSession, Stage};
 use crate::config::model::{HttpSettings, ProxyId};
 use crate::io::Driver;
+use crate::policy::cacheable_cookies;
 use crate::policy::exchange::Stage as Asking;
 use crate::policy::http_rules::ResponseVerdict;
 use crate::policy::old_rules::OldVerdict;
@@ -157,36 +160,50 @@ impl HttpSession {
         }
         let splice = config.proxy(backend).splice.response;
         work.response_body = Transfer::new(source, Encoding::Plain, splice);
-        if let Some(step) = self.response_rules(around, work, backend) {
+        work.exchange.response_body.clear();
+        work.exchange.is_response_body_complete = work.response_body.is_done() || work.is_tunnel;
+        self.ask_at(around, work, backend, Asking::Response, crate::policy::captures::response);
+        if let Some(step) = self.response_rules(around, work, backend, ResponseRulesAt::default()) {
             return Some(step);
         }
         self.send_response(around, work, backend)
     }
 
-    /// The backend's and then the frontend's rules. `Some`: an answer goes out in the response's place.
-    fn response_rules<D: Driver>(
+    /// The backend's and then the frontend's rules. `Some`: an answer goes out in the response's place, or the body is
+    /// waited for.
+    pub(super) fn response_rules<D: Driver>(
         &mut self,
         around: &mut Surroundings<D>,
         work: &mut Work,
         backend: ProxyId,
+        at: ResponseRulesAt,
     ) -> Option<Step> {
         let frontend = self.accepted.frontend;
-        self.ask_at(around, work, backend, Asking::Response, crate::policy::captures::response);
-        let proxies = [Some(backend), (frontend != backend).then_some(frontend)];
-        for proxy in proxies.into_iter().flatten() {
-            if let Some(step) = self.response_content_rules(around, work, proxy) {
+        let proxies =
+            [(!at.of_frontend).then_some((backend, false)), (frontend != backend).then_some((frontend, true))];
+        for (proxy, of_frontend) in proxies.into_iter().flatten() {
+            let mut from = if of_frontend == at.of_frontend { at.rule } else { 0 };
+            if from == 0
+                && let Some(step) = self.response_content_rules(around, work, proxy)
+            {
                 return Some(step);
             }
-            let mut from = 0;
             loop {
                 let verdict = self.ask_at(around, work, proxy, Asking::Response, |scope| {
                     crate::policy::http_rules::response(scope, from)
                 });
                 match verdict {
                     ResponseVerdict::Continue => break,
-                    // A body that has not come yet is not waited for: what is there is what rules see.
-                    ResponseVerdict::WaitForBody { resume, .. } => from = resume,
+                    ResponseVerdict::WaitForBody { time, at_least_bytes, resume } => {
+                        let then = ResponseRulesAt { of_frontend, rule: resume };
+                        if let Some(step) = self.wait_for_response_body(around, work, time, at_least_bytes, then) {
+                            return Some(step);
+                        }
+                        from = resume;
+                    }
                     ResponseVerdict::Answer(reply) => {
+                        // The server's answer was none, to HAProxy.
+                        work.exchange.times.response_ms = -1;
                         if reply.termination == Some(*b"PH") || reply.status >= 400 {
                             self.count_denied_response(around, work, proxy);
                         }
@@ -204,10 +221,14 @@ impl HttpSession {
             let verdict = self.ask_at(around, work, proxy, Asking::Response, crate::policy::old_rules::response);
             if verdict != OldVerdict::Continue {
                 self.count_denied_response(around, work, proxy);
+                work.exchange.times.response_ms = -1;
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Headers));
                 self.drop_server(around, work);
                 return Some(self.error_answer(around, work, 502));
             }
+        }
+        if self.ask_at(around, work, backend, Asking::Response, |scope| cacheable_cookies::is_exposed(scope)) {
+            return Some(self.block_cacheable_cookie(around, work, backend));
         }
         self.ask_at(around, work, backend, Asking::Response, crate::policy::cookie::write_response);
         None
@@ -222,6 +243,33 @@ impl HttpSession {
         if around.http.is_stopping || closes && !next_is_here {
             work.client_keeps_alive = false;
         }
+    }
+
+    /// `option checkcache` found a cookie that caches would keep: the client gets an error, the log an alert.
+    fn block_cacheable_cookie<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &mut Work,
+        backend: ProxyId,
+    ) -> Step {
+        const ALERT: u8 = 1;
+        let config = around.config();
+        let server = work.exchange.server.map_or("<NOSRV>", |server| config.server(server).name.as_str());
+        let text = format!(
+            "Blocking cacheable cookie in response from instance {}, server {server}.",
+            config.proxy(backend).name
+        );
+        around.http.lines.push(LogLine {
+            frontend: backend,
+            level: ALERT,
+            text: text.into_bytes(),
+            structured_bytes: 0,
+        });
+        self.count_denied_response(around, work, backend);
+        work.exchange.times.response_ms = -1;
+        work.termination = Some(Termination::new(Cause::Proxy, Phase::Headers));
+        self.drop_server(around, work);
+        self.error_answer(around, work, 502)
     }
 
     /// The http-after-response rules: the backend's, then the frontend's. False: a rewrite failed, the client gets the
@@ -264,7 +312,7 @@ impl HttpSession {
     }
 
     /// Writes the response's head to the client, and what has come of its body behind it.
-    fn send_response<D: Driver>(
+    pub(super) fn send_response<D: Driver>(
         &mut self,
         around: &mut Surroundings<D>,
         work: &mut Work,
@@ -272,7 +320,7 @@ impl HttpSession {
     ) -> Option<Step> {
         let frontend = self.accepted.frontend;
         let config = around.config().clone();
-        if !work.is_tunnel && !work.response_body.is_done() {
+        if !work.is_tunnel && (!work.exchange.response_body.is_empty() || !work.response_body.is_done()) {
             work.response_body.compressor =
                 self.ask_at(around, work, backend, Asking::Response, crate::policy::compression::Compressor::begin);
         }
@@ -323,7 +371,9 @@ impl HttpSession {
             false => response.write_to(&mut head),
         }
         // A small body that is here already travels in the same segment.
-        if let Some(server) = work.server.and_then(|key| around.http.servers.get(key)) {
+        if work.holds_response() {
+            work.append_held_response(&mut head);
+        } else if let Some(server) = work.server.and_then(|key| around.http.servers.get(key)) {
             work.response_body.join(around.driver, &mut server.connection, &mut head);
         }
         self.client.push_bytes(around.driver, &head);
@@ -399,7 +449,7 @@ impl HttpSession {
         Some(self.retry_request(around, work))
     }
 
-    fn response_failed<D: Driver>(
+    pub(super) fn response_failed<D: Driver>(
         &mut self,
         around: &mut Surroundings<D>,
         work: &mut Work,

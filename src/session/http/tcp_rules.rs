@@ -91,8 +91,9 @@ impl HttpSession {
             TcpVerdict::Reject => {}
         }
         self.count_denied_response(around, work, proxy);
-        work.termination = Some(Termination::new(Cause::Proxy, Phase::Headers));
-        self.drop_server(around, work);
-        Some(self.error_answer(around, work, 502))
+        // The client gets nothing at all (seen with 2.6).
+        work.exchange.times.response_ms = -1;
+        work.termination = Some(Termination::new(Cause::Proxy, Phase::Data));
+        Some(self.end_without_answer(around, work))
     }
 }

@@ -211,7 +211,11 @@ impl Transfer {
                         Err(_) => return Progress::Malformed,
                     }
                 }
-                Framing::UntilClose => 0,
+                Framing::UntilClose => {
+                    let take = front.len().min(room);
+                    held.extend_from_slice(&front[..take]);
+                    take
+                }
             };
             self.bytes += taken as u64;
             source.consume(driver, taken);
@@ -223,7 +227,8 @@ impl Transfer {
             return Progress::Done;
         }
         if source.end_of_stream() && !source.has_input() {
-            return Progress::Broken;
+            self.done = matches!(self.framing, Framing::UntilClose) && !source.has_failed();
+            return if self.done { Progress::Done } else { Progress::Broken };
         }
         if held.len() < bytes_max && source.is_receive_over() {
             source.receive(driver);
@@ -241,6 +246,17 @@ impl Transfer {
         let out = std::mem::take(&mut self.out);
         target.push_bytes(driver, &out);
         self.keep_out(out);
+        self.done = complete;
+    }
+
+    /// As [`Transfer::send_held`], behind a head that is about to be sent.
+    pub fn append_held(&mut self, held: &[u8], complete: bool, head: &mut Vec<u8>) {
+        self.out.clear();
+        self.write_data(held);
+        if complete {
+            self.write_last();
+        }
+        head.extend_from_slice(&self.out);
         self.done = complete;
     }
 

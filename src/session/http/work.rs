@@ -1,5 +1,6 @@
 //! The state of one exchange: taken when a request begins, given back when it is over.
 
+use super::held_response::HeldResponse;
 use super::transfer::Transfer;
 use crate::config::model::ServerId;
 use crate::policy::assign::{BackendEntry, Lease};
@@ -42,6 +43,8 @@ pub struct Work {
     pub framing: RequestFraming,
     /// How the response's body goes on to the client, if nothing changes it.
     pub response_sent_as: Body,
+    /// While rules wait for the response's body.
+    pub held_response: HeldResponse,
     pub expects_continue: bool,
     pub is_tunnel: bool,
     /// 1xx responses that have come for this request.
@@ -100,6 +103,7 @@ impl Default for Work {
             server_keeps_alive: false,
             framing: RequestFraming::default(),
             response_sent_as: Body::None,
+            held_response: HeldResponse::default(),
             expects_continue: false,
             is_tunnel: false,
             interim_responses: 0,
