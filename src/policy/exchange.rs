@@ -27,8 +27,6 @@ pub struct Client {
     pub exchanges: u32,
     /// The scope `sess`.
     pub variables: RefCell<Variables>,
-    /// What rules want of the client's socket: the session does it and takes the wish away.
-    pub socket_marks: Option<Box<SocketMarks>>,
 }
 
 /// `set-mark` and `set-tos`
@@ -152,6 +150,8 @@ pub struct Exchange {
     /// A `reqallow` was found: rules of its kind that deny are passed over, in the backend too.
     pub is_allowed_by_old_rules: bool,
 
+    /// What rules want of the client's socket: the session does it and takes the wish away.
+    pub socket_marks: SocketMarks,
     /// `set-priority-class`, `set-priority-offset`
     pub queue_priority: QueuePriority,
     /// `set-log-level`; 8 or more: silent.

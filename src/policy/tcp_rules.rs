@@ -132,8 +132,8 @@ fn act(action: &TcpAction, scope: &mut Scope) -> Acted {
         TcpAction::SetDestination(value) => addresses::set_destination(scope, value),
         TcpAction::SetDestinationPort(value) => addresses::set_destination_port(scope, value),
         TcpAction::SetLogLevel(level) => scope.exchange.log_level = Some(*level),
-        TcpAction::SetMark(mark) => scope.client.socket_marks.get_or_insert_default().mark = Some(*mark),
-        TcpAction::SetTos(tos) => scope.client.socket_marks.get_or_insert_default().tos = Some(*tos),
+        TcpAction::SetMark(mark) => scope.exchange.socket_marks.mark = Some(*mark),
+        TcpAction::SetTos(tos) => scope.exchange.socket_marks.tos = Some(*tos),
         TcpAction::SetPriorityClass(value) => queue_priority::set_class(scope, value),
         TcpAction::SetPriorityOffset(value) => queue_priority::set_offset(scope, value),
     }

@@ -18,8 +18,12 @@ fn holder<'a>(scope: &'a Scope, name: &VariableName) -> Option<&'a RefCell<Varia
 
 /// The variable's value now.
 pub fn get(name: &VariableName, scope: &Scope) -> Option<Value> {
-    // Each is gone when the other message is worked on.
+    // Each is gone when the other message is worked on. A line has those of a request only when that was no HTTP, and
+    // met no server (seen with 2.6).
     let is_gone = match name.scope {
+        VariableScope::Request if scope.stage == Stage::Log => {
+            !scope.exchange.request.is_empty() || scope.exchange.server.is_some()
+        }
         VariableScope::Request => scope.stage == Stage::Response,
         VariableScope::Response => scope.stage == Stage::Request,
         _ => false,

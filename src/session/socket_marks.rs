@@ -5,9 +5,8 @@ use crate::policy::exchange::SocketMarks;
 
 /// Sets what was asked for since the last time. A kernel that refuses (a mark needs CAP_NET_ADMIN, a unix socket has
 /// neither) changes nothing about the connection, as with HAProxy.
-pub fn apply<D: Driver>(driver: &mut D, socket: Socket, wishes: &mut Option<Box<SocketMarks>>) {
-    let Some(wishes) = wishes.take() else { return };
-    let SocketMarks { mark, tos } = *wishes;
+pub fn apply<D: Driver>(driver: &mut D, socket: Socket, wishes: &mut SocketMarks) {
+    let SocketMarks { mark, tos } = std::mem::take(wishes);
     if let Some(mark) = mark {
         let _ = driver.set_option(socket, &SocketOption::Mark(mark));
     }

@@ -213,7 +213,7 @@ impl TcpSession {
             hostname: &around.http.hostname,
         };
         let answer = question(&mut scope);
-        socket_marks::apply(around.driver, self.accepted.client, &mut inspection.client.socket_marks);
+        socket_marks::apply(around.driver, self.accepted.client, &mut inspection.exchange.socket_marks);
         Some(answer)
     }
 

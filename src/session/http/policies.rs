@@ -85,7 +85,7 @@ impl HttpSession {
             hostname: &around.http.hostname,
         };
         let answer = question(&mut scope);
-        socket_marks::apply(around.driver, self.client.socket, &mut self.facts.socket_marks);
+        socket_marks::apply(around.driver, self.client.socket, &mut work.exchange.socket_marks);
         answer
     }
 
