@@ -80,6 +80,8 @@ pub struct HttpSettings {
     pub prefer_last_server: bool,
     /// `None`: no limit (-1).
     pub max_keep_alive_queue: Option<u32>,
+    /// `max-session-srv-conns`; `None`: 5.
+    pub kept_servers_max: Option<u32>,
     pub no_delay: bool,
     pub pretend_keepalive: bool,
     pub ignore_probes: bool,

@@ -4,7 +4,7 @@
 use super::keywords::Modifier;
 use super::model::*;
 use super::statement::{LineParser, Statement};
-use super::values::parse_integer;
+use super::values::{parse_integer, parse_u32};
 use super::written::*;
 
 pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
@@ -29,6 +29,7 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("http-reuse", reuse),
     ("http-send-name-header", send_name_header),
     ("max-keep-alive-queue", max_keep_alive_queue),
+    ("max-session-srv-conns", kept_servers_max),
     ("retry-on", retry_on),
 ];
 
@@ -119,6 +120,18 @@ fn max_keep_alive_queue(statement: &mut Statement, proxy: &mut WrittenProxy) {
         && statement.at_most(1)
     {
         proxy.settings.http.max_keep_alive_queue = u32::try_from(number).ok();
+    }
+}
+
+/// `max-session-srv-conns <number>`
+fn kept_servers_max(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    note_http(statement, proxy);
+    let Some(text) = statement.required(0, "a number of connections") else { return };
+    let number = parse_u32(text, 0, i32::MAX as u32, "max-session-srv-conns");
+    if let Some(number) = statement.accept(0, number)
+        && statement.at_most(1)
+    {
+        proxy.settings.http.kept_servers_max = Some(number);
     }
 }
 

@@ -15,6 +15,7 @@ same_as_haproxy!(
     odd_header_names_are_kept,
     odd_header_names_are_deleted,
     odd_header_names_are_refused,
+    a_client_keeps_so_many_servers,
 );
 
 on_each_proxy!(who_waits_is_served_by_priority, packets_to_the_client_have_a_type_of_service);
@@ -267,4 +268,22 @@ fn bytes_are_counted_as_they_flow(flavour: Flavour) {
         });
     }
     assert_eq!(lab.proxy.stats().number("px", "FRONTEND", "scur"), 1, "the exchange lasts");
+}
+
+/// `http-reuse never`: the connections are the client's own, as many as it may keep.
+fn a_client_keeps_so_many_servers(flavour: Flavour) -> Vec<String> {
+    let mut notes = Vec::new();
+    for limit in ["", "    max-session-srv-conns 1\n", "    max-session-srv-conns 0\n"] {
+        let origins = vec![HttpOrigin::named("s1"), HttpOrigin::named("s2")];
+        let mut lab = Lab::listen(flavour, origins, &format!("{limit}    http-reuse never\n    balance roundrobin"));
+        let mut client = lab.client();
+        for _ in 0..6 {
+            let response = client.get("/");
+            lab.note(response.server().to_string());
+        }
+        drop(client);
+        // `seen` says on which connection each request came.
+        notes.extend(lab.finish(6));
+    }
+    notes
 }

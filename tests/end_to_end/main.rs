@@ -22,6 +22,7 @@ mod http_messages_bodies;
 mod http_messages_heads;
 mod http_messages_hops;
 mod http_messages_more;
+mod http_rewrites;
 mod http_rules_rest;
 mod http_stats;
 mod http_timeouts;

@@ -10,6 +10,7 @@ on_each_proxy!(
     connection_and_session_rules_leave_no_line,
     the_backend_is_chosen_by_content,
     responses_are_rejected_by_their_first_bytes,
+    an_rdp_cookie_names_its_server,
 );
 
 /// Sends `text` and waits for the end: closed or reset without an answer.
@@ -116,4 +117,28 @@ fn responses_are_rejected_by_their_first_bytes(flavour: Flavour) {
     proxy.syslog().wait_for_sessions(5, "px", 2);
     let stats = proxy.stats();
     assert_eq!(stats.number("px", "FRONTEND", "dresp"), 1);
+}
+
+/// `persist rdp-cookie`: the cookie holds a server's address, and beats the balancing.
+fn an_rdp_cookie_names_its_server(flavour: Flavour) {
+    let origins = [Origin::named("s1"), Origin::named("s2")];
+    let port = ports::free_port();
+    let sections = format!(
+        "listen px\n    bind 127.0.0.1:{port}\n    persist rdp-cookie(msts)\n    tcp-request inspect-delay 5s\n    \
+         tcp-request content accept if {{ rdp_cookie(msts) -m found }}\n    server s1 {}\n    server s2 {}\n",
+        origins[0].address(),
+        origins[1].address()
+    );
+    let proxy = Setup::new(flavour).start(&sections, &[port]);
+    for name in ["s2", "s2", "s1", "s2", "s1", "s1"] {
+        let server = &origins[usize::from(name == "s2")];
+        let address = u32::from_le_bytes([127, 0, 0, 1]);
+        let cookie = format!("Cookie: msts={address}.{}.0000\r\n", server.port().swap_bytes());
+        let mut client = connect(port);
+        let request = [b"\x03\0\0\x2b\x26\xe0\0\0\0\0\0", cookie.as_bytes()].concat();
+        client.write_all(&request).expect("an RDP request");
+        assert_eq!(read_line(&mut client).trim_end(), name);
+    }
+    let sessions = proxy.syslog().wait_for_sessions(10, "px", 6);
+    assert_eq!(sessions.iter().filter(|session| session.server == "s2").count(), 3);
 }

@@ -204,7 +204,7 @@ pub(super) const ROWS: &[Row] = &[
     supported(BACK, "http-reuse <mode>"),
     supported(BACK, "http-send-name-header <header>"),
     supported(BACK, "max-keep-alive-queue <number>"),
-    row(PROXY, "max-session-srv-conns <number>", HTTP),
+    supported(PROXY, "max-session-srv-conns <number>"),
     supported(FRONT_NAMED, "monitor fail <condition>"),
     supported(FRONT, "monitor-uri <uri>"),
     supported(BACK, "retry-on <conditions>"),

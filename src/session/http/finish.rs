@@ -12,8 +12,8 @@ use crate::session::surroundings::Surroundings;
 use crate::session::tcp::Step;
 use crate::session::termination::{Cause, Phase, Termination};
 
-/// Connections of its own that a client may keep: `max-session-srv-conns`' default.
-const KEPT_SERVERS_MAX: usize = 5;
+/// Connections of its own that a client may keep, where `max-session-srv-conns` says nothing.
+const KEPT_SERVERS_MAX: u32 = 5;
 
 impl HttpSession {
     /// Both messages are through: the line is written, and the connection goes on or ends.
@@ -92,7 +92,12 @@ impl HttpSession {
             }
             server.connection.receive(around.driver);
         }
-        if self.kept_servers.len() >= KEPT_SERVERS_MAX {
+        let settings = &around.shared.config.proxy(self.accepted.frontend).http;
+        let kept_max = settings.kept_servers_max.unwrap_or(KEPT_SERVERS_MAX) as usize;
+        if kept_max == 0 {
+            return around.http.servers.close(around.driver, key);
+        }
+        if self.kept_servers.len() >= kept_max {
             let oldest = self.kept_servers.remove(0);
             around.http.servers.close(around.driver, oldest);
         }
