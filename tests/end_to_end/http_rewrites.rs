@@ -8,6 +8,7 @@ use crate::support::*;
 same_as_haproxy!(
     headers_of_requests,
     targets_of_requests,
+    normalized_targets,
     authorities_of_requests,
     headers_of_responses,
     rules_after_responses,
@@ -64,9 +65,25 @@ fn targets_of_requests(flavour: Flavour) -> Vec<String> {
         "http-request set-query x=1 if { method POST };http-request replace-path /(.*) /pre/\\1",
         "http-request replace-pathq ([^?]*)(\\?.*)? \\1.php\\2",
         "http-request replace-uri ^/(.*)$ /uri/\\1",
-        "http-request normalize-uri percent-to-uppercase;http-request normalize-uri query-sort-by-name",
     ];
     each(flavour, &sets)
+}
+
+fn normalized_targets(flavour: Flavour) -> Vec<String> {
+    let mut setup = Setup::new(flavour);
+    setup.global.push("expose-experimental-directives".to_string());
+    let origins = vec![HttpOrigin::named("s1")];
+    let lines = "    http-request normalize-uri path-merge-slashes\n    http-request normalize-uri path-strip-dot\n    \
+        http-request normalize-uri path-strip-dotdot\n    http-request normalize-uri percent-to-uppercase\n    \
+        http-request normalize-uri percent-decode-unreserved\n    http-request normalize-uri query-sort-by-name";
+    let text = lab::listen_section(&origins, lines);
+    let mut lab = Lab::start_with(setup, origins, &text);
+    let targets =
+        ["/a//b/./c/../d", "/%c3%a4/%7euser?b=2&a=1&b=1", "/../../x", "http://h//y/..?z", "/a/..//../b?", "/"];
+    for target in targets {
+        lab.ask(get(target));
+    }
+    lab.finish(targets.len())
 }
 
 /// Host follows the authority that a rule writes into the target.
@@ -117,7 +134,7 @@ fn rules_after_responses(flavour: Flavour) -> Vec<String> {
 }
 
 fn answers_of_response_rules(flavour: Flavour) -> Vec<String> {
-    let rules = "    http-response return status 202 content-type text/plain lf-string %[status] if { status 201 }\n    \
+    let rules = "    http-response return status 202 content-type text/plain string body if { status 201 }\n    \
         http-response redirect location /elsewhere if { status 404 }\n    \
         http-response deny deny_status 500 if { status 503 }\n    tcp-response content reject if { status 500 }";
     let mut lab = Lab::plain(flavour, rules);

@@ -94,12 +94,9 @@ impl HttpSession {
         }
         let settings = &around.shared.config.proxy(self.accepted.frontend).http;
         let kept_max = settings.kept_servers_max.unwrap_or(KEPT_SERVERS_MAX) as usize;
-        if kept_max == 0 {
-            return around.http.servers.close(around.driver, key);
-        }
+        // Those that are kept stay: the one too many goes, as with HAProxy.
         if self.kept_servers.len() >= kept_max {
-            let oldest = self.kept_servers.remove(0);
-            around.http.servers.close(around.driver, oldest);
+            return around.http.servers.close(around.driver, key);
         }
         self.kept_servers.push(key);
     }
