@@ -151,7 +151,7 @@ fn who_waits_is_served_by_priority(flavour: Flavour) {
             let stats = lab.proxy.stats();
             stats.number("px", "s1", "qcur") + stats.number("px", "BACKEND", "qcur")
         };
-        eventually(10, "one more waits", || match queued() as usize >= index + 1 {
+        eventually(10, "one more waits", || match queued() as usize > index {
             true => Ok(()),
             false => Err(format!("{index}: {}", queued())),
         });
