@@ -1,8 +1,11 @@
 //! `scripts/tune` on a kernel of its own as far as there is one: a network namespace, with settings that belong to it.
 
+use nix::sched::{CloneFlags, setns};
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/tune")
@@ -55,6 +58,20 @@ impl Namespace {
     fn set(&self, name: &str, value: &str) {
         let command = format!("echo '{value}' > /proc/sys/{}", name.replace('.', "/"));
         assert!(self.run("sh", &["-c", &command]).status.success(), "{name}={value}");
+    }
+
+    /// Sockets that listen in there.
+    fn listen(&self, ports: &[u16]) -> Vec<TcpListener> {
+        let path = format!("/run/netns/{}", self.name);
+        thread::scope(|scope| {
+            // A thread of its own: entering a network is for the rest of its life.
+            let enter = scope.spawn(|| {
+                let network = fs::File::open(&path).expect("the namespace");
+                setns(network, CloneFlags::CLONE_NEWNET).expect("entered");
+                ports.iter().map(|port| TcpListener::bind(("0.0.0.0", *port)).expect("a socket")).collect()
+            });
+            enter.join().expect("sockets")
+        })
     }
 
     /// Every setting of the namespace's network.
@@ -151,24 +168,11 @@ fn what_somebody_else_has_set_is_left_alone() {
 #[test]
 fn ports_that_are_listened_on_are_reserved() {
     let Some(space) = Namespace::new("ports") else { return };
-    let listen = "import socket,sys\n\
-                  held = [socket.create_server(('0.0.0.0', port)) for port in (9999, 18083, 18084, 20000)]\n\
-                  print('listening', flush=True)\nsys.stdin.read()";
-    let mut server = Command::new("ip")
-        .args(["netns", "exec", &space.name, "python3", "-c", listen])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 and ip");
-    let mut line = String::new();
-    let stdout = server.stdout.as_mut().expect("a pipe");
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("a line");
-    assert_eq!(line, "listening\n");
+    let held = space.listen(&[9999, 18083, 18084, 20000]);
     space.set("net.ipv4.ip_local_reserved_ports", "18085");
     said(&space.tune(&["apply"]));
     assert_eq!(space.get("net.ipv4.ip_local_reserved_ports"), "18083-18085,20000");
-    drop(server.stdin.take());
-    server.wait().expect("it ends");
+    drop(held);
     // Nobody listens any more, and still nothing of it is forgotten or taken away.
     assert!(said(&space.tune(&["apply"])).contains("nothing to change"));
     said(&space.tune(&["revert"]));

@@ -10,6 +10,7 @@ mod acl_runtime;
 mod balance;
 mod binds;
 mod browser;
+mod doctor;
 mod figures;
 mod http_clients;
 mod http_connections;

@@ -223,6 +223,7 @@ fn ports(case: &Case, measures: &mut Vec<Measure>, findings: &mut Vec<Finding>) 
         });
         return;
     }
+    dear_ports(case, fullest, has, findings);
     let Some(path) = by_need(|path| path.connections_one_down) else { return };
     let has = ports_of(case, path);
     if path.connections_one_down > has {
@@ -242,6 +243,30 @@ fn ports(case: &Case, measures: &mut Vec<Measure>, findings: &mut Vec<Finding>) 
             remark: None,
         });
     }
+}
+
+/// The kernel looks for a free port in one half of the range first; when that is used up each connect walks through it,
+/// which costs two hundred times as much (tuning.md, "Ports").
+fn dear_ports(case: &Case, path: &Path, has: u64, findings: &mut Vec<Finding>) {
+    let half = has / 2;
+    if path.ports.is_some() || path.connections <= half {
+        return;
+    }
+    findings.push(Finding {
+        severity: Severity::Risk,
+        subject: "port search",
+        at_connections: Some(carried(case, path.connections, half)),
+        text: format!(
+            "{} gets {} connections, more than half of the {} ports: from {} on each connect costs the worker about a \
+             millisecond to find one that is free, instead of five microseconds.",
+            path.servers.join(", "),
+            grouped(path.connections),
+            grouped(has),
+            grouped(half)
+        ),
+        fix: Some(port_fix(case, path, path.connections.saturating_mul(2))),
+        remark: None,
+    });
 }
 
 fn port_fix(case: &Case, path: &Path, needed: u64) -> Fix {

@@ -78,6 +78,10 @@ fn a_good_machine_carries_the_tutorial() {
     assert!(text.contains("Nothing breaks at maxconn 51,200."), "{text}");
     let subjects: Vec<&str> = report.measures.iter().map(|measure| measure.subject).collect();
     assert_eq!(subjects, ["descriptors", "open files", "source ports", "memory", "listen queue"]);
+    // 25,000 of 28,232 ports: the second half is dear to find.
+    assert_eq!(finding(&report, "port search").severity, Severity::Risk);
+    assert_eq!(command(finding(&report, "port search")), "sudo sysctl -w net.ipv4.ip_local_port_range='10240 65535'");
+    assert!(!has(&examined(TUTORIAL, &Machine { ports: (10_240, 65_535), ..machine() }), "port search"));
     // What does break is a broker, and then the other one has too few ports.
     assert_eq!(finding(&report, "source ports").severity, Severity::Risk);
     assert!(finding(&report, "source ports").text.starts_with("When emq2 is down, mqtt/emq1 gets 50,000"));
