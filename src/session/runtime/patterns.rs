@@ -201,12 +201,13 @@ pub fn add(session: &mut RuntimeSession, kind: Kind, words: &[&str], context: &L
             );
         }
     };
-    let Some((file, state)) = kind.find(name, context.shared) else { return kind.unknown() };
-    if kind == Kind::Acl && file.is_map {
+    let of_map = (kind == Kind::Acl).then(|| Kind::Map.find(name, context.shared)).flatten();
+    if of_map.is_some() {
         return Answer::error(
             "This ACL is shared with a map containing samples. You must use the command 'add map' to add values.",
         );
     }
+    let Some((_, state)) = kind.find(name, context.shared) else { return kind.unknown() };
     let added = match version {
         Some(version) => state.add_all_at(version, &lines),
         None => state.add_all(&lines).map_err(ChangeError::Pattern),
