@@ -35,6 +35,9 @@ pub struct PatternFileFigures {
     pub entries: usize,
 }
 
+/// A pattern to add, and in a map its value.
+pub type Addition<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// Why a version cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeError {
@@ -91,17 +94,14 @@ impl PatternFileState {
     /// Adds many at once. Those before the first that is none are added.
     /// # Errors
     /// Why that one is none.
-    pub fn add_all(&self, entries: &[(&[u8], Option<&[u8]>)]) -> Result<(), String> {
+    pub fn add_all(&self, entries: &[Addition]) -> Result<(), String> {
         let (good, error) = self.good_of(entries);
         self.change(|view| fill(view, good))?;
         error.map_or(Ok(()), Err)
     }
 
     /// The entries before the first that cannot be added, and why that one cannot.
-    fn good_of<'a, 'b>(
-        &self,
-        entries: &'a [(&'b [u8], Option<&'b [u8]>)],
-    ) -> (&'a [(&'b [u8], Option<&'b [u8]>)], Option<String>) {
+    fn good_of<'a, 'b>(&self, entries: &'a [Addition<'b>]) -> (&'a [Addition<'b>], Option<String>) {
         let views = self.views.load();
         for (index, (pattern, value)) in entries.iter().enumerate() {
             if let Err(error) = views.iter().try_for_each(|view| view.check(pattern, *value)) {
@@ -182,7 +182,7 @@ impl PatternFileState {
     }
 
     /// As [`PatternFileState::add_all`] into a version.
-    pub fn add_all_at(&self, version: u32, entries: &[(&[u8], Option<&[u8]>)]) -> Result<(), ChangeError> {
+    pub fn add_all_at(&self, version: u32, entries: &[Addition]) -> Result<(), ChangeError> {
         let mut versions = self.versions();
         if version == versions.current {
             return self.add_all(entries).map_err(ChangeError::Pattern);
@@ -259,7 +259,7 @@ impl PatternFileState {
     }
 }
 
-fn fill(view: &mut Patterns, entries: &[(&[u8], Option<&[u8]>)]) -> Result<(), String> {
+fn fill(view: &mut Patterns, entries: &[Addition]) -> Result<(), String> {
     entries.iter().try_for_each(|(pattern, value)| view.insert(pattern, *value))?;
     view.finish()
 }
