@@ -79,8 +79,9 @@ pub fn settle(config: &Config, workers: u32, situation: Situation) -> Result<Set
     let soft = asked.min(allowed);
     let plan = demand.fit(soft, wanted);
     let hard = situation.hard.max(soft);
-    if plan.maxconn == wanted && plan.connections_per_worker == need.connections_per_worker {
-        // Fewer pipes than wanted is no shortage: what has no pipe is copied.
+    if plan.maxconn == wanted {
+        // Fewer pipes than wanted is no shortage: what has no pipe is copied. Nor is less head-room in each worker: a full
+        // one hands over.
         return Ok(Settlement { plan, soft, hard, automatic: false, shortage: None });
     }
     let text = shortage(global, workers, &need, &plan, soft, situation);
@@ -243,8 +244,7 @@ mod tests {
             prop_assert!(maxconn.is_none_or(|wanted| settled.plan.maxconn <= wanted));
             prop_assert_eq!(
                 settled.shortage.is_some(),
-                maxconn.is_some_and(|wanted| settled.plan.maxconn < wanted
-                    || settled.plan.connections_per_worker < Demand::of(&config, workers).worker_share(wanted))
+                maxconn.is_some_and(|wanted| settled.plan.maxconn < wanted)
             );
         }
     }

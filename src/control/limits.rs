@@ -7,9 +7,8 @@
 //! The kernel gives each new connection to one of the N listening sockets of a port by a hash of its addresses and ports
 //! (SO_REUSEPORT), not by who has room. With M connections open a worker therefore holds about M/N of them, give or take
 //! the deviation of a binomial distribution, √(M/N · (1 − 1/N)). A worker is given room for [`DEVIATIONS`] of them above
-//! the mean: at 6 a worker overflows once in 10⁹ draws. When the limit is tight the effective maxconn is lowered until
-//! that room exists, because a connection whose hash points at a full worker waits in that worker's backlog while others
-//! have room.
+//! the mean: at 6 a worker overflows once in 10⁹ draws. Where the limit is too tight for that a full worker hands over to
+//! one that has room (`worker::handover`), so that maxconn may be as high as all tables together allow.
 
 use crate::config::model::{Config, ListenAddress, LogAddress};
 use std::collections::HashSet;
@@ -26,11 +25,16 @@ const ACCEPTS_IN_FLIGHT: u64 = 32;
 const DESCRIPTORS_PER_PIPE: u64 = 2;
 /// One to the client, one to the server.
 const DESCRIPTORS_PER_CONNECTION: u64 = 2;
+/// The two ends of the socket by which a connection comes to a worker's table.
+const DESCRIPTORS_PER_CHANNEL: u64 = 2;
 /// Pipes a worker may hold when `maxpipes` says nothing. Each may pin up to 256 KiB of kernel memory, and only directions
 /// that carry bulk at this moment hold one, so more do not help.
 const PIPES_PER_WORKER: u32 = 128;
 /// What a computed maxconn does not go below however tight the limit is: then the limit is hopeless and accept pauses.
 const MAXCONN_MIN: u32 = 1;
+/// What a computed maxconn does not go above: a quarter of u32's range keeps every sum in range, and no machine carries a
+/// billion connections.
+const MAXCONN_MAX: u32 = u32::MAX / 4;
 /// `fd-hard-limit` when the file says nothing, as HAProxy's default: an "unlimited" hard limit must not make
 /// maxconn a billion.
 pub const FD_HARD_LIMIT: u64 = 1_048_576;
@@ -104,7 +108,12 @@ impl Demand {
         }
     }
 
-    /// How many of `maxconn` connections one worker has to have room for.
+    /// How many of `maxconn` connections one worker holds when all hold the same.
+    fn even_share(&self, maxconn: u32) -> u32 {
+        maxconn.div_ceil(self.fewest_workers.max(1))
+    }
+
+    /// How many of `maxconn` connections one worker has to have room for, so that hardly ever one is handed over.
     pub fn worker_share(&self, maxconn: u32) -> u32 {
         let workers = f64::from(self.fewest_workers.max(1));
         let mean = f64::from(maxconn) / workers;
@@ -116,7 +125,8 @@ impl Demand {
     /// Descriptors in every thread's table before the first connection.
     fn common(&self) -> u64 {
         // The wake-up descriptors of all threads are in every table, see `io::Driver::waker`.
-        DESCRIPTORS_OF_A_THREAD + u64::from(self.workers) + 1 + u64::from(self.log_sockets)
+        let channels = if self.workers > 1 { DESCRIPTORS_PER_CHANNEL * u64::from(self.workers) } else { 0 };
+        DESCRIPTORS_OF_A_THREAD + u64::from(self.workers) + 1 + channels + u64::from(self.log_sockets)
     }
 
     fn worker_fixed(&self) -> u64 {
@@ -140,64 +150,78 @@ impl Demand {
         }
     }
 
-    fn worker_descriptors(&self, maxconn: u32, pipes: u32) -> u64 {
+    fn worker_descriptors(&self, connections: u32, pipes: u32) -> u64 {
         self.worker_fixed()
-            + DESCRIPTORS_PER_CONNECTION * u64::from(self.worker_share(maxconn))
+            + DESCRIPTORS_PER_CONNECTION * u64::from(connections)
             + DESCRIPTORS_PER_PIPE * u64::from(pipes)
     }
 
     /// What `maxconn` takes with all the pipes it may want.
     pub fn plan(&self, maxconn: u32) -> Plan {
-        let pipes = self.pipes_wanted(maxconn);
+        let (share, pipes) = (self.worker_share(maxconn), self.pipes_wanted(maxconn));
         Plan {
             maxconn,
-            connections_per_worker: self.worker_share(maxconn),
+            connections_per_worker: share,
             pipes_per_worker: pipes,
-            descriptors: self.worker_descriptors(maxconn, pipes).max(self.control_descriptors()),
+            descriptors: self.worker_descriptors(share, pipes).max(self.control_descriptors()),
         }
     }
 
     /// The most that tables of `limit` descriptors carry, not above `maxconn_max`.
     ///
-    /// Pipes give way first (without one a direction is copied), then connections.
+    /// Pipes give way first (without one a direction is copied), then the head-room of each worker, then connections.
     pub fn fit(&self, limit: u64, maxconn_max: u32) -> Plan {
-        let fits = |maxconn: u32| self.worker_descriptors(maxconn, 0) <= limit;
-        let maxconn = if fits(maxconn_max) {
-            maxconn_max
-        } else {
-            // The need grows with maxconn: the last one that fits, by halving.
-            let (mut fitting, mut too_many) = (0u32, maxconn_max);
-            while too_many - fitting > 1 {
-                let middle = fitting + (too_many - fitting) / 2;
-                if fits(middle) {
-                    fitting = middle;
-                } else {
-                    too_many = middle;
-                }
-            }
-            fitting.max(MAXCONN_MIN)
-        };
-        let left = limit.saturating_sub(self.worker_descriptors(maxconn, 0)) / DESCRIPTORS_PER_PIPE;
-        let pipes = self.pipes_wanted(maxconn).min(u32::try_from(left).unwrap_or(u32::MAX));
+        let need = |maxconn: u32| self.worker_descriptors(self.even_share(maxconn), 0);
+        self.within(limit, largest(maxconn_max, |maxconn| need(maxconn) <= limit).max(MAXCONN_MIN), 0)
+    }
+
+    /// `maxconn` in tables of `limit` descriptors, of which `pipes_kept` pipes are not given up for head-room.
+    fn within(&self, limit: u64, maxconn: u32, pipes_kept: u32) -> Plan {
+        let carried =
+            |fixed: u64| u32::try_from(limit.saturating_sub(fixed) / DESCRIPTORS_PER_CONNECTION).unwrap_or(u32::MAX);
         // Where even one connection does not fit by the book the reserve is given up: what the limit leaves.
-        let room = limit.saturating_sub(self.worker_fixed() - ACCEPTS_IN_FLIGHT) / DESCRIPTORS_PER_CONNECTION;
-        let share = self.worker_share(maxconn).min(u32::try_from(room).unwrap_or(u32::MAX)).max(1);
+        let room = match carried(self.worker_descriptors(0, pipes_kept)) {
+            0 => carried(self.worker_fixed() - ACCEPTS_IN_FLIGHT).min(1),
+            room => room,
+        };
+        let share = self.worker_share(maxconn).min(room).max(1);
+        let left = limit.saturating_sub(self.worker_descriptors(share, 0)) / DESCRIPTORS_PER_PIPE;
+        let pipes = self.pipes_wanted(maxconn).min(u32::try_from(left).unwrap_or(u32::MAX));
         Plan {
             maxconn,
             connections_per_worker: share,
             pipes_per_worker: pipes,
-            descriptors: self.worker_descriptors(maxconn, pipes).max(self.control_descriptors()),
+            descriptors: self.worker_descriptors(share, pipes).max(self.control_descriptors()),
         }
     }
 
-    /// The maxconn that a limit allows when the file names none.
+    /// The maxconn that a limit allows when the file names none: a pipe for every fourth connection, as HAProxy reckons,
+    /// comes out of the connections, since nobody asked for this very number.
     pub fn automatic(&self, limit: u64) -> Plan {
-        // A quarter of u32's range keeps every sum below in range; no machine carries a billion connections.
-        let plan = self.fit(limit, u32::MAX / 4);
-        // Room for the pipes of such a worker comes out of the connections here: nobody asked for this very number.
-        let pipes = DESCRIPTORS_PER_PIPE * u64::from(self.pipes_wanted(plan.maxconn));
-        self.fit(limit, self.fit(limit.saturating_sub(pipes), u32::MAX / 4).maxconn)
+        let pipes = |maxconn: u32| self.pipes_wanted(maxconn).min(self.even_share(maxconn).div_ceil(4));
+        let need = |maxconn: u32| self.worker_descriptors(self.even_share(maxconn), pipes(maxconn));
+        match largest(MAXCONN_MAX, |maxconn| need(maxconn) <= limit) {
+            0 => self.fit(limit, MAXCONN_MAX),
+            maxconn => self.within(limit, maxconn, pipes(maxconn)),
+        }
     }
+}
+
+/// The largest number up to `max` for which `fits` holds, if it holds up to some number and not beyond; 0 if nowhere.
+fn largest(max: u32, fits: impl Fn(u32) -> bool) -> u32 {
+    if fits(max) {
+        return max;
+    }
+    let (mut fitting, mut too_many) = (0u32, max);
+    while too_many - fitting > 1 {
+        let middle = fitting + (too_many - fitting) / 2;
+        if fits(middle) {
+            fitting = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    fitting
 }
 
 fn saturate(count: usize) -> u32 {
@@ -247,6 +271,20 @@ mod tests {
     }
 
     #[test]
+    fn fifty_thousand_in_tables_of_twenty_thousand() {
+        let six = demand(6).fit(20_000, 50_000);
+        assert_eq!((six.maxconn, six.pipes_per_worker), (50_000, PIPES_PER_WORKER));
+        assert_eq!(six.connections_per_worker, demand(6).worker_share(50_000));
+        assert!(six.descriptors <= 20_000);
+        // No head-room is left in five tables when 49,000 are connected; together they carry them.
+        let five = demand(5).fit(20_000, 49_600);
+        assert_eq!((five.maxconn, five.connections_per_worker > 9_920), (49_600, true));
+        assert!(five.connections_per_worker < demand(5).worker_share(49_600));
+        // Two carry what two tables carry.
+        assert!((19_800..20_000).contains(&demand(2).fit(20_000, 50_000).maxconn));
+    }
+
+    #[test]
     fn pipes_give_way_first() {
         let full = demand(2).plan(1000);
         let tight = demand(2).fit(full.descriptors - 100, 1000);
@@ -270,6 +308,15 @@ mod tests {
         assert!(plan.descriptors <= 20000);
     }
 
+    #[test]
+    fn automatic_maxconn_of_a_small_limit() {
+        // A quarter of them may be spliced at once.
+        let plan = demand(1).automatic(256);
+        assert!((70..100).contains(&plan.maxconn) && plan.pipes_per_worker * 4 >= plan.maxconn, "{plan:?}");
+        assert!(plan.descriptors <= 256);
+        assert_eq!(demand(2).automatic(10).maxconn, 1);
+    }
+
     proptest! {
         #[test]
         fn what_is_promised_fits(
@@ -282,11 +329,12 @@ mod tests {
             prop_assert!(plan.connections_per_worker <= plan.maxconn.max(1));
             // Unless the limit does not even carry one connection, everything promised is inside it …
             if demand.worker_descriptors(1, 0) <= limit {
-                prop_assert!(demand.worker_descriptors(plan.maxconn, plan.pipes_per_worker) <= limit);
-                prop_assert_eq!(plan.connections_per_worker, demand.worker_share(plan.maxconn));
+                let share = plan.connections_per_worker;
+                prop_assert!(demand.worker_descriptors(share, plan.pipes_per_worker) <= limit);
+                prop_assert!(share >= demand.even_share(plan.maxconn) && share <= demand.worker_share(plan.maxconn));
                 // … the workers together hold maxconn, and one more connection would not have fitted.
                 prop_assert!(plan.connections_per_worker as u64 * workers as u64 >= plan.maxconn as u64);
-                prop_assert!(plan.maxconn == wanted || demand.worker_descriptors(plan.maxconn + 1, 0) > limit);
+                prop_assert!(plan.maxconn == wanted || demand.worker_descriptors(demand.even_share(plan.maxconn + 1), 0) > limit);
             }
             // What plan() asks for is enough.
             let whole = demand.plan(wanted);

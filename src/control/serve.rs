@@ -22,6 +22,7 @@ use crate::io::epoll::EpollDriver;
 use crate::io::{DriverSettings, Socket, WakeEvent};
 use crate::shared::Shared;
 use crate::sys;
+use crate::sys::handover::HandoverChannel;
 use crate::sys::signals::{Signal, SignalSource};
 use crate::worker::log_sink::LogSink;
 use std::io;
@@ -228,6 +229,7 @@ impl Serving<'_> {
             may_fall_back: self.chosen.automatic,
             driver,
             connections_max: self.settled.plan.connections_per_worker,
+            channels: self.channels()?,
             reuse_port,
             wakes: (0..self.workers).map(|_| WakeEvent::new()).collect::<io::Result<_>>()?,
             control_wake: WakeEvent::new()?,
@@ -235,6 +237,12 @@ impl Serving<'_> {
             hostname: sys::process::host_name(),
             background: global.daemon,
         })
+    }
+
+    /// Ways between the workers' descriptor tables.
+    fn channels(&self) -> io::Result<Arc<[HandoverChannel]>> {
+        let count = if self.workers > 1 { self.workers } else { 0 };
+        (0..count).map(|_| HandoverChannel::new()).collect()
     }
 
     /// Waits until every worker has bound its listeners.

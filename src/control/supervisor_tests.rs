@@ -47,6 +47,7 @@ fn world(workers: usize) -> World {
         may_fall_back: false,
         driver: settings,
         connections_max: 100,
+        channels: Arc::new([]),
         reuse_port: true,
         wakes: (0..workers).map(|_| WakeEvent::new().unwrap()).collect(),
         control_wake: WakeEvent::new().unwrap(),

@@ -7,7 +7,9 @@ use crate::io::{DriverSettings, Socket, WakeEvent};
 use crate::shared::Shared;
 use crate::sys;
 use crate::sys::event::EventFd;
+use crate::sys::handover::HandoverChannel;
 use crate::worker::Setup;
+use crate::worker::handover;
 use crate::worker::log_sink::LogSink;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -26,6 +28,8 @@ pub struct Blueprint {
     pub driver: DriverSettings,
     /// Client connections one worker's descriptors carry.
     pub connections_max: u32,
+    /// By worker number; empty where there is nobody to hand over to.
+    pub channels: Arc<[HandoverChannel]>,
     /// Each worker binds sockets of its own (SO_REUSEPORT); otherwise all share those of the control thread.
     pub reuse_port: bool,
     /// By worker number.
@@ -248,6 +252,7 @@ impl Apprentice {
             listeners,
             log_sink,
             connections_max: self.blueprint.connections_max,
+            channels: self.blueprint.channels.clone(),
             hostname: self.blueprint.hostname.clone(),
         };
         let ended = built.run(setup);
@@ -263,8 +268,9 @@ impl Apprentice {
             _ => None,
         });
         let wakes = self.blueprint.wakes.iter().chain([&self.blueprint.control_wake]).map(|wake| wake.descriptor().0);
+        let channels = handover::kept_descriptors(&self.blueprint.channels, usize::from(self.number));
         let shared = self.shared_listeners.iter().map(|(_, socket)| socket.0);
-        wakes.chain(shared).chain(logs).chain([self.bell.as_raw_fd()]).collect()
+        wakes.chain(shared).chain(channels).chain(logs).chain([self.bell.as_raw_fd()]).collect()
     }
 }
 

@@ -42,6 +42,8 @@ pub enum Message {
     CheckSoon {
         server: ServerId,
     },
+    /// A connection waits in this worker's handover channel: another worker had no room for it.
+    ConnectionHandedOver,
     /// Room again under a limit that made the worker stop accepting.
     LimitLifted,
     /// SIGUSR1: close listeners, serve what is there.

@@ -10,6 +10,7 @@ pub mod patterns;
 pub mod places;
 pub mod queue;
 pub mod rate;
+pub mod room;
 pub mod schedule;
 pub mod server;
 pub mod variables;
@@ -135,6 +136,8 @@ pub struct ListenerState {
 /// What one worker alone writes and others read.
 pub struct WorkerState {
     pub mailbox: Mailbox,
+    /// Others write it only when they hand a connection over.
+    pub room: CachePadded<room::WorkerRoom>,
     /// By [`ProxyId`].
     pub proxies: Vec<CachePadded<ProxyCounters>>,
     /// By [`ServerId`].
@@ -154,6 +157,7 @@ impl Shared {
     pub fn new(config: Arc<Config>, workers: usize, now_us: u64, wall_us: u64) -> Shared {
         let worker_state = |_| WorkerState {
             mailbox: Mailbox::default(),
+            room: CachePadded::default(),
             proxies: config.proxies.iter().map(|_| Default::default()).collect(),
             servers: config.servers.iter().map(|_| Default::default()).collect(),
             listeners: config.listeners.iter().map(|_| Default::default()).collect(),

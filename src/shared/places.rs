@@ -44,6 +44,19 @@ impl Places {
         Some(Places { shared: shared.clone(), listener })
     }
 
+    /// Whether one would be had now.
+    pub fn has_room(shared: &ThreadShared, listener: ListenerId) -> bool {
+        let below = |count: &AtomicU32, limit: &AtomicU32| {
+            let limit = limit.load(Ordering::Relaxed);
+            limit == 0 || count.load(Ordering::Relaxed) < limit
+        };
+        let frontend = shared.config.listener(listener).frontend;
+        let (process, proxy, state) = (&shared.process, shared.proxy(frontend), shared.listener(listener));
+        below(&process.connections, &process.maxconn)
+            && below(&proxy.frontend_connections, &proxy.frontend_maxconn)
+            && below(&state.connections, &state.maxconn)
+    }
+
     pub fn listener(&self) -> ListenerId {
         self.listener
     }

@@ -11,6 +11,7 @@ pub mod datagram;
 pub mod epoll;
 pub mod event;
 pub mod files;
+pub mod handover;
 pub mod limits;
 pub mod listener;
 pub mod memory;

@@ -15,7 +15,7 @@ use crate::shared::places::Places;
 use std::sync::atomic::Ordering;
 
 /// How long accepting rests after EMFILE and its kin.
-const SHORTAGE_PAUSE_US: u64 = 100_000;
+pub(super) const SHORTAGE_PAUSE_US: u64 = 100_000;
 /// The same when a server's socket could not be had: as long as its session waits before it tries again, so that those
 /// let in meanwhile do not take what it needs.
 pub(super) const SERVER_SHORTAGE_PAUSE_US: u64 = 1_000_000;
@@ -182,6 +182,7 @@ impl<D: Driver> Worker<D> {
     pub(super) fn rest(&mut self, errno: i32, pause_us: u64) {
         let now_us = self.core.now_us();
         (self.accept_again_us, self.resting_until_us) = (Some(now_us + pause_us), Some(now_us + pause_us));
+        self.set_open(false);
         for index in 0..self.acceptors.len() {
             self.disarm_acceptor(index);
         }
@@ -193,21 +194,20 @@ impl<D: Driver> Worker<D> {
     }
 
     /// Serves a connection if every limit allows, else keeps it waiting and accepts no more from its listener.
-    fn admit_or_park(&mut self, parked: Parked) {
+    pub(super) fn admit_or_park(&mut self, parked: Parked) {
         // Accepted before a soft stop took effect: it is served like those that were there.
         if self.stage == Stage::Closing {
             self.core.driver.close(parked.socket);
             return;
         }
         let waiting = self.parked.iter().any(|other| other.acceptor == parked.acceptor);
-        let places = if waiting { None } else { self.admit(self.acceptors[parked.acceptor].listener) };
-        let Some(places) = places else {
+        let waits = if waiting { Some(parked) } else { self.place(parked) };
+        if let Some(parked) = waits {
             let index = parked.acceptor;
             self.parked.push_back(parked);
             self.disarm_acceptor(index);
-            return self.announce_wait();
-        };
-        self.serve(parked, places);
+            self.announce_wait();
+        }
     }
 
     /// Begins the session of an admitted connection.

@@ -111,6 +111,7 @@ impl<D: Driver> Worker<D> {
         }
         self.timers.clear(key.slot);
         self.slots.remove(key);
+        self.room().give_back();
         if self.stage != Stage::Closing && (!self.parked.is_empty() || self.accept_again_us.is_some()) {
             self.room_freed();
         }

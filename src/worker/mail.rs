@@ -49,6 +49,7 @@ impl<D: Driver> Worker<D> {
             }
             // The control thread's own.
             Message::CheckSoon { .. } => {}
+            Message::ConnectionHandedOver => self.take_over(),
             Message::LimitLifted => self.room_freed(),
             Message::SoftStop => self.soft_stop(),
             Message::HardStop => self.hard_stop(),
@@ -111,6 +112,7 @@ impl<D: Driver> Worker<D> {
     fn soft_stop(&mut self) {
         if self.stage == Stage::Serving {
             self.stage = Stage::Draining;
+            self.set_open(false);
             self.for_acceptors(|_| true, Self::close_acceptor);
             self.core.http.is_stopping = true;
             let Core { driver, http, .. } = &mut self.core;
@@ -129,6 +131,7 @@ impl<D: Driver> Worker<D> {
 
     fn hard_stop(&mut self) {
         self.stage = Stage::Closing;
+        self.set_open(false);
         self.for_acceptors(|_| true, Self::close_acceptor);
         self.drop_parked();
         self.core.http.is_stopping = true;

@@ -5,6 +5,7 @@
 
 mod accept;
 mod events;
+pub mod handover;
 mod idle;
 pub mod log_sink;
 mod mail;
@@ -20,7 +21,9 @@ use crate::policy::state_log::StateLog;
 use crate::session::http::state::HttpState;
 use crate::session::surroundings::Surroundings;
 use crate::session::token::{Operation, SlotKey};
+use crate::shared::room::WorkerRoom;
 use crate::shared::{Shared, ThreadShared};
+use crate::sys::handover::HandoverChannel;
 use accept::Acceptor;
 use idle::IdleMeter;
 use log_sink::LogSink;
@@ -43,6 +46,8 @@ pub struct Setup {
     pub log_sink: LogSink,
     /// How many client connections this worker's descriptors can carry.
     pub connections_max: u32,
+    /// By worker number: the ways into other workers' tables; empty: there are none.
+    pub channels: Arc<[HandoverChannel]>,
     pub hostname: String,
 }
 
@@ -58,7 +63,7 @@ pub struct Worker<D: Driver> {
     /// Until then a shortage of descriptors or memory lets nobody in.
     resting_until_us: Option<u64>,
     shortage_reported_us: Option<u64>,
-    connections_max: u32,
+    channels: Arc<[HandoverChannel]>,
     idle: IdleMeter,
     pipes_published: PipeCounts,
     stage: Stage,
@@ -122,7 +127,9 @@ impl<D: Driver> Worker<D> {
     pub fn new(mut driver: D, setup: Setup) -> io::Result<Self> {
         let waker = driver.waker(MAILBOX.token(Operation::Mailbox))?;
         let now = driver.refresh_now();
-        setup.shared.workers[setup.number as usize].mailbox.attach(waker);
+        let state = &setup.shared.workers[setup.number as usize];
+        state.room.start(setup.connections_max);
+        state.mailbox.attach(waker);
         let mut worker = Worker {
             timers: TimerWheel::new(now.monotonic_us / 1000),
             slots: Slots::default(),
@@ -131,7 +138,7 @@ impl<D: Driver> Worker<D> {
             accept_again_us: None,
             resting_until_us: None,
             shortage_reported_us: None,
-            connections_max: setup.connections_max,
+            channels: setup.channels,
             idle: IdleMeter::new(now.monotonic_us),
             pipes_published: PipeCounts::default(),
             stage: Stage::Serving,
@@ -157,6 +164,16 @@ impl<D: Driver> Worker<D> {
     /// How many sessions there are, closing ones included.
     pub fn sessions(&self) -> u32 {
         self.slots.used()
+    }
+
+    /// The places of this worker's descriptor table.
+    fn room(&self) -> &WorkerRoom {
+        &self.core.shared.workers[self.core.number as usize].room
+    }
+
+    /// Whether others may hand connections over: not to one that stops, and not to one without descriptors.
+    fn set_open(&self, open: bool) {
+        self.room().set_open(open && self.stage == Stage::Serving && self.resting_until_us.is_none());
     }
 
     /// The driver, for a simulation that moves its world between turns.
@@ -212,6 +229,7 @@ impl<D: Driver> Worker<D> {
 
     fn is_done(&self) -> bool {
         self.slots.used() == 0
+            && self.room().used() == 0
             && self.core.http.servers.used() == 0
             && self.parked.is_empty()
             && self.acceptors.iter().all(|acceptor| !acceptor.is_armed())
@@ -245,6 +263,7 @@ impl<D: Driver> Worker<D> {
         http.servers.purge(driver, &shared.config, now_us);
         if self.accept_again_us.is_some_and(|at_us| at_us <= now_us) {
             (self.accept_again_us, self.resting_until_us) = (None, None);
+            self.set_open(true);
             self.room_freed();
         }
     }

@@ -20,17 +20,47 @@ pub(super) struct Parked {
     pub wall_us: u64,
 }
 
+/// Whether there is room.
+enum Admission {
+    Admitted(Places),
+    /// Not in this worker's descriptor table.
+    TableFull,
+    /// Not under the limits of process, frontend or listener.
+    Wait,
+}
+
 /// While a rate limit holds connections back, it is looked at again this often.
 const RATE_PAUSE_US: u64 = 10_000;
 
 impl<D: Driver> Worker<D> {
-    /// Takes the places of one connection on `listener`, all or none. `None`: it has to wait.
-    pub(super) fn admit(&mut self, listener: ListenerId) -> Option<Places> {
+    /// Takes the places of one connection on `listener`, all or none.
+    fn admit(&mut self, listener: ListenerId) -> Admission {
         let frontend = self.core.shared.config.listener(listener).frontend;
-        if self.slots.used() >= self.connections_max || self.rate_limited(frontend) {
-            return None;
+        if self.rate_limited(frontend) {
+            return Admission::Wait;
         }
-        Places::take(&self.core.shared, listener)
+        if !self.room().take() {
+            return Admission::TableFull;
+        }
+        let places = Places::take(&self.core.shared, listener);
+        places.map_or_else(
+            || {
+                self.room().give_back();
+                Admission::Wait
+            },
+            Admission::Admitted,
+        )
+    }
+
+    /// Serves a connection, or lets another worker do so when this one's descriptors are all in use. One that has to wait
+    /// comes back.
+    pub(super) fn place(&mut self, parked: Parked) -> Option<Parked> {
+        match self.admit(self.acceptors[parked.acceptor].listener) {
+            Admission::Admitted(places) => self.serve(parked, places),
+            Admission::TableFull if self.hand_over(&parked) => {}
+            Admission::TableFull | Admission::Wait => return Some(parked),
+        }
+        None
     }
 
     fn rate_limited(&mut self, frontend: ProxyId) -> bool {
@@ -107,14 +137,10 @@ impl<D: Driver> Worker<D> {
         let mut full = Vec::new();
         for _ in 0..self.parked.len() {
             let Some(parked) = self.parked.pop_front() else { break };
-            let listener = self.acceptors[parked.acceptor].listener;
-            let places = if full.contains(&parked.acceptor) { None } else { self.admit(listener) };
-            match places {
-                Some(places) => self.serve(parked, places),
-                None => {
-                    full.push(parked.acceptor);
-                    self.parked.push_back(parked);
-                }
+            let waits = if full.contains(&parked.acceptor) { Some(parked) } else { self.place(parked) };
+            if let Some(parked) = waits {
+                full.push(parked.acceptor);
+                self.parked.push_back(parked);
             }
         }
         if !self.parked.is_empty() {

@@ -12,6 +12,7 @@ mod binds;
 mod browser;
 mod doctor;
 mod figures;
+mod full_tables;
 mod http_clients;
 mod http_connections;
 mod http_exchanges;

@@ -264,6 +264,7 @@ impl HttpWorld {
             listeners: vec![(ListenerId(0), listener)],
             log_sink: LogSink::new(&shared),
             connections_max: 1000,
+            channels: Arc::new([]),
             hostname: "simulation".to_string(),
         };
         HttpWorld {
