@@ -230,6 +230,7 @@ impl Serving<'_> {
             driver,
             connections_max: self.settled.plan.connections_per_worker,
             channels: self.channels()?,
+            ephemeral_ports: sys::limits::ephemeral_ports(),
             reuse_port,
             wakes: (0..self.workers).map(|_| WakeEvent::new()).collect::<io::Result<_>>()?,
             control_wake: WakeEvent::new()?,

@@ -46,6 +46,7 @@ fn world(workers: usize) -> World {
         engine: Engine::Epoll,
         may_fall_back: false,
         driver: settings,
+        ephemeral_ports: None,
         connections_max: 100,
         channels: Arc::new([]),
         reuse_port: true,

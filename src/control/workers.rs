@@ -4,6 +4,7 @@ use super::engine::{self, Engine};
 use super::listeners::{self, BindFailure, SharedListeners};
 use crate::config::model::LogAddress;
 use crate::io::{DriverSettings, Socket, WakeEvent};
+use crate::session::source_ports::SourcePorts;
 use crate::shared::Shared;
 use crate::sys;
 use crate::sys::event::EventFd;
@@ -11,6 +12,7 @@ use crate::sys::handover::HandoverChannel;
 use crate::worker::Setup;
 use crate::worker::handover;
 use crate::worker::log_sink::LogSink;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::fd::IntoRawFd;
@@ -30,6 +32,8 @@ pub struct Blueprint {
     pub connections_max: u32,
     /// By worker number; empty where there is nobody to hand over to.
     pub channels: Arc<[HandoverChannel]>,
+    /// What the kernel gives to outgoing connections, both ends included; read before a chroot.
+    pub ephemeral_ports: Option<(u16, u16)>,
     /// Each worker binds sockets of its own (SO_REUSEPORT); otherwise all share those of the control thread.
     pub reuse_port: bool,
     /// By worker number.
@@ -254,6 +258,12 @@ impl Apprentice {
             connections_max: self.blueprint.connections_max,
             channels: self.blueprint.channels.clone(),
             hostname: self.blueprint.hostname.clone(),
+            source_ports: SourcePorts::new(
+                self.blueprint.ephemeral_ports,
+                self.number,
+                shared.workers.len() as u16,
+                RandomState::new().hash_one(self.number),
+            ),
         };
         let ended = built.run(setup);
         Some(ended.map_or_else(|error| Ending::DriverFailed(error.to_string()), |()| Ending::Finished))

@@ -11,6 +11,7 @@ pub mod runtime;
 pub mod segments;
 pub mod server_socket;
 mod socket_marks;
+pub mod source_ports;
 pub mod stats;
 pub mod surroundings;
 pub mod tcp;

@@ -59,7 +59,8 @@ pub struct Opening<'a> {
     pub destination: Option<SocketAddr>,
     /// Where in a range of source ports the search begins: any number that differs between connections.
     pub seed: u64,
-    /// Ports of `source …:first-last` that turned out to be in use by a connection to the same server.
+    /// Ports of `source …:first-last`, or windows of [`super::source_ports`], that turned out to be in use by a
+    /// connection to the same server.
     pub source_ports_tried: u16,
 }
 
@@ -143,6 +144,14 @@ impl Opening<'_> {
             driver.set_option(socket, &SocketOption::FastOpenConnect)?;
         }
         let source = server.source.as_ref().or(proxy.backend.as_ref().and_then(|backend| backend.source.as_ref()));
+        if self.source_ports_tried == 0 && source.is_none_or(|source| source.ports.is_none()) {
+            // With no free port in its window the next attempt is left to the kernel, which searches all of them.
+            if let Some((first, last)) = around.source_ports.window()
+                && driver.set_option(socket, &SocketOption::SourcePorts(first, last)).is_err()
+            {
+                around.source_ports.give_up();
+            }
+        }
         match source {
             Some(source) => self.bind_source(driver, socket, to, source),
             None => Ok(()),
@@ -205,10 +214,13 @@ pub fn has_next_source_port(config: &Config, id: ServerId, errno: i32, tried: u1
     let backend = config.proxy(server.backend).backend.as_ref();
     let source = server.source.as_ref().or(backend.and_then(|backend| backend.source.as_ref()));
     let tried = u32::from(tried);
+    let span = source.and_then(|source| source.ports).map(|(first, last)| u32::from(last.saturating_sub(first)));
     matches!(errno, libc::EADDRNOTAVAIL | libc::EADDRINUSE)
-        && source
-            .and_then(|source| source.ports)
-            .is_some_and(|(first, last)| tried <= u32::from(last.saturating_sub(first)) && tried < SOURCE_PORT_ATTEMPTS)
+        && match span {
+            Some(span) => tried <= span && tried < SOURCE_PORT_ATTEMPTS,
+            // After the window, once the kernel's own search.
+            None => tried == 1,
+        }
 }
 
 /// HAProxy's rule for another server after retry number `retries` (from 1): the server is down, or it is the retry that

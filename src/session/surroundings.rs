@@ -2,6 +2,7 @@
 
 use super::http::state::HttpState;
 use super::relay::Wire;
+use super::source_ports::SourcePorts;
 use super::token::{Direction, SlotKey};
 use crate::config::model::{Config, ListenerId, ProxyId, ServerId};
 use crate::io::{Driver, Moment, Socket};
@@ -25,6 +26,8 @@ pub struct Surroundings<'a, D> {
     pub state_logs: &'a mut Vec<StateLog>,
     /// What HTTP sessions of this worker share.
     pub http: &'a mut HttpState,
+    /// Where this worker's connections to servers leave from.
+    pub source_ports: &'a mut SourcePorts,
 }
 
 impl<D: Driver> Surroundings<'_, D> {

@@ -62,6 +62,13 @@ pub fn system_files() -> Option<u64> {
     sysctl("/proc/sys/fs/file-max")
 }
 
+/// `net.ipv4.ip_local_port_range`: the ports that the kernel gives to outgoing connections, both ends included.
+pub fn ephemeral_ports() -> Option<(u16, u16)> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = text.split_whitespace().map(|end| end.parse().ok());
+    Some((ends.next()??, ends.next()??))
+}
+
 /// `net.core.somaxconn`: what a listener's backlog is cut to.
 pub fn backlog_ceiling() -> Option<u64> {
     sysctl("/proc/sys/net/core/somaxconn")

@@ -8,6 +8,9 @@ use std::os::fd::RawFd;
 use super::address::{KernelAddress, SocketAddress};
 use super::{check, socket};
 
+/// <linux/in.h>; both families read the IPv4 level's option.
+const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
+
 /// Durations are in the unit named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketOption {
@@ -31,6 +34,8 @@ pub enum SocketOption {
     /// connections than there are ephemeral ports.
     BindSource(SocketAddr),
     BindToDevice(String),
+    /// IP_LOCAL_PORT_RANGE: where connect looks for a source port, both ends included. ENOPROTOOPT before Linux 6.3.
+    SourcePorts(u16, u16),
     /// IP_TRANSPARENT or its IPv6 twin: bind to addresses that are not ours. Needs CAP_NET_ADMIN.
     Transparent,
     /// Urgent bytes stay in the stream instead of being lost.
@@ -140,6 +145,9 @@ pub fn set_option(socket: RawFd, option: &SocketOption) -> io::Result<()> {
         O::ReceiveBufferBytes(bytes) => set(socket, sol, libc::SO_RCVBUF, int(*bytes)),
         O::SendBufferBytes(bytes) => set(socket, sol, libc::SO_SNDBUF, int(*bytes)),
         O::BindSource(source) => bind_source(socket, source),
+        O::SourcePorts(first, last) => {
+            set(socket, libc::IPPROTO_IP, IP_LOCAL_PORT_RANGE, u32::from(*last) << 16 | u32::from(*first))
+        }
         O::BindToDevice(name) => bind_to_device(socket, name),
         O::Transparent => set_transparent(socket),
         O::OobInline => set(socket, sol, libc::SO_OOBINLINE, 1i32),

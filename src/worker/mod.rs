@@ -19,6 +19,7 @@ use crate::io::PipeCounts;
 use crate::io::{Completion, Driver, Socket};
 use crate::policy::state_log::StateLog;
 use crate::session::http::state::HttpState;
+use crate::session::source_ports::SourcePorts;
 use crate::session::surroundings::Surroundings;
 use crate::session::token::{Operation, SlotKey};
 use crate::shared::room::WorkerRoom;
@@ -49,6 +50,7 @@ pub struct Setup {
     /// By worker number: the ways into other workers' tables; empty: there are none.
     pub channels: Arc<[HandoverChannel]>,
     pub hostname: String,
+    pub source_ports: SourcePorts,
 }
 
 /// One worker; see the module's text.
@@ -87,6 +89,7 @@ struct Core<D> {
     state_logs: Vec<StateLog>,
     shortage: Option<i32>,
     http: HttpState,
+    source_ports: SourcePorts,
     log: LogSink,
     hostname: String,
     pid: u32,
@@ -103,6 +106,7 @@ impl<D: Driver> Core<D> {
             state_logs: &mut self.state_logs,
             shortage: &mut self.shortage,
             http: &mut self.http,
+            source_ports: &mut self.source_ports,
         }
     }
 
@@ -149,6 +153,7 @@ impl<D: Driver> Worker<D> {
                 state_logs: Vec::new(),
                 shortage: None,
                 http: HttpState::new(setup.hostname.clone()),
+                source_ports: setup.source_ports,
                 log: setup.log_sink,
                 hostname: setup.hostname,
                 pid: std::process::id(),

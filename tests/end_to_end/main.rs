@@ -34,6 +34,7 @@ mod options;
 mod pause;
 mod process;
 mod sessions;
+mod source_ports;
 mod stock;
 mod tcp;
 mod tcp_rules;

@@ -7,6 +7,7 @@ use ringway::config::load::load_text;
 use ringway::config::model::{ListenerId, ProxyId, ServerId};
 use ringway::io::sim::{Faults, Network, OriginBehaviour, Peer, PeerRead, Random, SimDriver};
 use ringway::io::{Completion, DriverSettings, SocketAddress};
+use ringway::session::source_ports::SourcePorts;
 use ringway::shared::Shared;
 use ringway::shared::mailbox::Message;
 use ringway::worker::log_sink::LogSink;
@@ -266,6 +267,7 @@ impl HttpWorld {
             connections_max: 1000,
             channels: Arc::new([]),
             hostname: "simulation".to_string(),
+            source_ports: SourcePorts::default(),
         };
         HttpWorld {
             network,

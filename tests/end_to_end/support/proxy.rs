@@ -182,7 +182,7 @@ impl Setup {
 /// Whether some socket listens on a TCP port, of any address. Asked of the kernel, since a connection to find out
 /// would be one more session in the proxy's logs and figures.
 pub fn is_listening(port: u16) -> bool {
-    ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
+    ["/proc/thread-self/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
         fs::read_to_string(table).unwrap_or_default().lines().skip(1).any(|line| {
             let mut words = line.split_whitespace().skip(1);
             let local = words.next().unwrap_or_default();
