@@ -3,6 +3,7 @@
 
 mod bodies;
 mod http_bodies;
+mod http_twin;
 
 use proptest::prelude::*;
 
@@ -338,6 +339,21 @@ proptest! {
     #[test]
     fn chunked_bodies_have_one_reading(bytes in chunks()) {
         http_bodies::http1_chunked(&bytes);
+    }
+
+    #[test]
+    fn another_reader_agrees_about_requests(bytes in prop_oneof![request(), request_head()]) {
+        http_twin::http1_request_twin(&bytes);
+    }
+
+    #[test]
+    fn another_reader_agrees_about_responses(bytes in response()) {
+        http_twin::http1_response_twin(&bytes);
+    }
+
+    #[test]
+    fn another_reader_agrees_about_chunks(bytes in chunks()) {
+        http_twin::http1_chunk_twin(&bytes);
     }
 
     #[test]

@@ -126,6 +126,8 @@ pub fn request_framing(message: &mut Message, rules: RequestRules) -> Result<Req
     };
     let may_upgrade = options.upgrade && version == Version::Http11 && !is_connect;
     let upgrade = if may_upgrade { normalize_upgrade(message, &survey) } else { None };
+    // The same when a second Upgrade went.
+    let survey = if survey.count(Known::Upgrade) > 1 { Survey::of(message) } else { survey };
     if upgrade == Some(Upgrade::WebSocket) && !rules.accept_invalid {
         let mut keys = message.values(b"Sec-WebSocket-Key");
         if keys.next().is_none_or(<[u8]>::is_empty) || keys.next().is_some() {

@@ -240,6 +240,19 @@ fn keep_alive_expect_and_upgrade() {
     assert_eq!(of("GET / HTTP/1.1", "Connection: Upgrade\r\nUpgrade: h2c\r\n").unwrap().upgrade, None);
 }
 
+/// What stands behind a header that goes is found all the same.
+#[test]
+fn a_second_upgrade_hides_nothing_behind_it() {
+    let (framing, message) = request(
+        "POST / HTTP/1.1\r\nHost: a\r\nUpgrade: b\r\nConnection: upgrade, TE\r\nUpgrade: c\r\nExpect: 100-continue\r\n\
+         TE: trailers\r\nContent-Length: 5\r\n\r\n",
+    )
+    .unwrap();
+    assert!(framing.expects_continue && framing.upgrade == Some(Upgrade::Other));
+    assert_eq!(message.values(b"TE").collect::<Vec<_>>(), [b"trailers"]);
+    assert_eq!(message.values(b"Upgrade").collect::<Vec<_>>(), [b"b, c"]);
+}
+
 #[test]
 fn proxy_connection_takes_over_where_it_is_asked_for() {
     let rules = RequestRules { use_proxy_header: true, ..Default::default() };
