@@ -354,15 +354,13 @@ fn last_rule(flavour: Flavour) -> Vec<String> {
     http-after-response allow if { capture.req.uri /after }
     http-after-response set-header B c",
     );
-    let mut count = 0;
     let targets = "/ /content /allow /deny /tarpit /redirect /auth /return /bare /resallow /resdeny /resreturn /resredirect \
                    /after /last /reject";
-    for target in targets.split(' ') {
+    for (count, target) in (1..).zip(targets.split(' ')) {
         let mut client = lab.client();
         client.send(format!("GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"));
         let status = client.try_response("GET").map_or(0, |response| response.status);
         lab.note(format!("{target}: {status}"));
-        count += 1;
         let lines = eventually(10, "a log line", || {
             let lines: Vec<String> = lab
                 .proxy

@@ -43,6 +43,7 @@ fn pick(name: &'static str, algorithm: &str, lines: &str) -> Path {
             keep: None,
             keep_whatever_state: false,
             avoid: None,
+            priority: Default::default(),
             now_us: 1_000_000,
         });
         assert!(matches!(black_box(&assignment), Assignment::Server(_)));

@@ -29,7 +29,7 @@ fn hosts() -> Path {
     text += " acl www hdr(host) -i www.example.org www.example.com\n use_backend two if www\n";
     let mut world = World::new(&(text + BACKENDS));
     Path::new("acl/use_backend by 20 hosts", move || {
-        let backend = world.ask(Stage::Request, |scope| switching::choose_backend(scope));
+        let backend = world.ask(Stage::Request, switching::choose_backend);
         assert_eq!(black_box(backend), Some(ProxyId(2)));
     })
 }

@@ -6,7 +6,7 @@ use std::io;
 
 /// Up to here an answer is sent in one piece.
 const ONE_PIECE: usize = 64 << 10;
-const BLOCK: [u8; 64 << 10] = [b'b'; 64 << 10];
+static BLOCK: [u8; 64 << 10] = [b'b'; 64 << 10];
 
 /// Answers requests with as many bytes as they ask for, or as `body_bytes` says, until one asks for the end.
 pub async fn answer(mut stream: Stream, body_bytes: usize) -> io::Result<()> {
