@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -188,10 +186,7 @@ fn a_gigabyte_passes_in_constant_memory(flavour: Flavour) {
 }
 
 fn a_gigabyte_upload_passes_in_constant_memory(flavour: Flavour) {
-    let has_head = Arc::new(AtomicBool::new(false));
-    let noticed = Arc::clone(&has_head);
-    let origin = HttpOrigin::start(move |exchange| {
-        noticed.store(true, Ordering::Release);
+    let origin = HttpOrigin::start(|exchange| {
         let mut left = GIGABYTE;
         let mut buffer = vec![0u8; 1 << 20];
         // Uploads are slower than the client would send: the proxy must hold it back.
@@ -212,10 +207,7 @@ fn a_gigabyte_upload_passes_in_constant_memory(flavour: Flavour) {
     let mut client = lab.client();
     // The head apart, so that the origin's reader does not take a piece of the body with it.
     client.send(format!("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {GIGABYTE}\r\n\r\n"));
-    eventually(20, "the head has come to the origin", || match has_head.load(Ordering::Acquire) {
-        true => Ok(()),
-        false => Err("not yet".to_string()),
-    });
+    thread::sleep(Duration::from_millis(300));
     let piece = vec![b'u'; 1 << 20];
     for _ in 0..GIGABYTE / piece.len() {
         client.send(&piece);
