@@ -28,17 +28,9 @@ pub struct ServerConnection {
     pub connect_armed: bool,
     /// The session that uses it.
     pub owner: Option<SlotKey>,
-    /// How often it was used again.
+    /// Requests it has carried.
     pub exchanges: u32,
     idle_since_us: u64,
-}
-
-/// Which idle connections a request may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    Any,
-    /// Those that were used again before.
-    Proven,
 }
 
 /// The connections to one server.
@@ -119,20 +111,9 @@ impl ServerConnections {
     }
 
     /// The idle connection to `server` that was used last, for `owner`.
-    pub fn take_idle(&mut self, server: ServerId, owner: SlotKey, which: Idle) -> Option<SlotKey> {
-        let places = &self.places;
+    pub fn take_idle(&mut self, server: ServerId, owner: SlotKey) -> Option<SlotKey> {
         let pool = self.pools.get_mut(&server)?;
-        let is_proven = |key: &SlotKey| {
-            let place = places.get(key.slot as usize);
-            place.and_then(|place| place.connection.as_ref()).is_some_and(|connection| connection.exchanges > 0)
-        };
-        let key = match which {
-            Idle::Any => pool.idle.pop()?,
-            Idle::Proven => {
-                let index = pool.idle.iter().rposition(is_proven)?;
-                pool.idle.remove(index)
-            }
-        };
+        let key = pool.idle.pop()?;
         pool.use_one();
         self.idle_count -= 1;
         let connection = self.get(key)?;
