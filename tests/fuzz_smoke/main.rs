@@ -371,3 +371,10 @@ proptest! {
         bodies::probe(&bytes);
     }
 }
+
+/// Found by the fuzzer: with the cookie that is inserted the head has one header more than a head that comes may have.
+#[test]
+fn a_cookie_beside_as_many_headers_as_there_may_be() {
+    let lines = [b"\x01SRV=one".as_slice(), b"\xff", b"a=b", &b"\r\nx: y".repeat(99)].concat();
+    http_bodies::cookies(&lines);
+}

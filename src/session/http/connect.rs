@@ -2,6 +2,7 @@
 //! (configuration.txt section 4.2 `http-reuse`, `retries`, `option redispatch`, `timeout queue`).
 
 use super::request::milliseconds;
+use super::servers::Idle;
 use super::transfer::Encoding;
 use super::work::Work;
 use super::{HttpSession, Stage};
@@ -59,7 +60,7 @@ impl HttpSession {
         (preferred && config.server(last).backend == backend && state.is_usable() && queue_allows).then_some(last)
     }
 
-    fn choose_server<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
+    pub(super) fn choose_server<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
         let Some(backend) = work.exchange.backend else {
             return self.no_server(around, work, self.accepted.frontend);
         };
@@ -175,7 +176,8 @@ impl HttpSession {
             let key = self.kept_servers.swap_remove(index);
             return self.use_connection(around, work, key);
         }
-        let idle = self.may_reuse(around, work).then(|| around.http.servers.take_idle(server, around.key)).flatten();
+        let idle = self.may_reuse(around, work);
+        let idle = idle.and_then(|which| around.http.servers.take_idle(server, around.key, which));
         match idle {
             Some(key) => {
                 around.server_counters(server).reuses.increment();
@@ -188,22 +190,25 @@ impl HttpSession {
         }
     }
 
-    /// `safe`: a client's first request goes over a connection of its own, since it could not be sent again if the
-    /// connection turned out to be closed; with `always` and `aggressive` it may be reused. Here a request that can be
-    /// sent again (RFC 9110 section 9.2.2) counts as safe, for it is.
-    fn may_reuse<D: Driver>(&self, around: &Surroundings<D>, work: &Work) -> bool {
-        let Some(backend) = work.exchange.backend else { return false };
+    /// Which idle connections the request may use. `safe`: a client's first request goes over a connection of its own,
+    /// since only a client whose connection was kept expects that it may be closed without an answer; `aggressive`: its
+    /// first goes over one that was reused before, so that the server has shown that it can; `always`: over any.
+    fn may_reuse<D: Driver>(&self, around: &Surroundings<D>, work: &Work) -> Option<Idle> {
+        let backend = work.exchange.backend?;
         if work.framing.upgrade.is_some() || work.framing.is_connect {
-            return false;
+            return None;
         }
+        let is_first = self.facts.exchanges <= 1;
         match around.config().proxy(backend).http.reuse {
-            HttpReuse::Never => false,
-            HttpReuse::Safe => self.facts.exchanges > 1,
-            HttpReuse::Aggressive | HttpReuse::Always => true,
+            HttpReuse::Never => None,
+            HttpReuse::Safe if is_first => None,
+            HttpReuse::Aggressive if is_first => Some(Idle::Proven),
+            HttpReuse::Safe | HttpReuse::Aggressive | HttpReuse::Always => Some(Idle::Any),
         }
     }
 
     fn use_connection<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work, key: SlotKey) -> Step {
+        self.hold_repeatable_body(around, work);
         if let Some(server) = around.http.servers.get(key) {
             server.owner = Some(around.key);
             server.exchanges = server.exchanges.saturating_add(1);
@@ -216,7 +221,12 @@ impl HttpSession {
         self.send_request(around, work, key)
     }
 
-    fn connect<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work, server: ServerId) -> Step {
+    pub(super) fn connect<D: Driver>(
+        &mut self,
+        around: &mut Surroundings<D>,
+        work: &mut Work,
+        server: ServerId,
+    ) -> Step {
         around.server_counters(server).connects.increment();
         if let Some(backend) = work.exchange.backend {
             around.proxy_counters(backend).backend_connects.increment();
@@ -397,27 +407,6 @@ impl HttpSession {
             None => self.choose_server(around, &mut work),
         };
         self.keep(around, work, step)
-    }
-
-    /// The same request once more, after a server's failure that `retry-on` names or that a reused connection explains.
-    pub(super) fn retry_request<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
-        let (Some(backend), Some(server)) = (work.exchange.backend, work.exchange.server) else {
-            return self.no_server(around, work, self.accepted.frontend);
-        };
-        self.drop_server(around, work);
-        // A second choice waits anew.
-        work.exchange.times.queue_ms = -1;
-        work.is_request_sent = false;
-        work.exchange.response.clear();
-        work.response_parser.restart();
-        work.head_bytes.clear();
-        if !work.is_persistence_forced && may_redispatch(around.shared, backend, work.exchange.retries as i32, server) {
-            work.lease = None;
-            work.avoid_server = Some(server);
-            return self.choose_server(around, work);
-        }
-        work.exchange.times.queue_ms = milliseconds(around.now.monotonic_us.saturating_sub(work.head_us));
-        self.connect(around, work, server)
     }
 
     /// Closes the exchange's server connection.

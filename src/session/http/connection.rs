@@ -126,6 +126,10 @@ impl Connection {
     pub fn waiting_segments(&self) -> usize {
         self.input.len()
     }
+    /// Bytes received and not used yet.
+    pub fn waiting_bytes(&mut self) -> u64 {
+        self.input.iter_mut().map(|segment| u64::from(segment.length)).sum()
+    }
     /// Everything pushed has been sent.
     pub fn is_drained(&self) -> bool {
         self.output.is_empty()

@@ -5,8 +5,9 @@
 //! an idle connection does not have.
 //!
 //! The way of a request: [`request`] reads the head and asks the rules, [`connect`] finds a server and a connection,
-//! [`exchange`] moves bytes both ways, [`response`] reads the answer's head, [`answer`] is for answers made here, and
-//! [`finish`] writes the log line and goes on to the next request. [`deadline`] knows what is waited for and how long.
+//! [`exchange`] moves bytes both ways, [`response`] reads the answer's head, [`retry`] knows what may go out twice,
+//! [`answer`] is for answers made here, and [`finish`] writes the log line and goes on to the next request. [`deadline`]
+//! knows what is waited for and how long.
 
 mod answer;
 mod connect;
@@ -18,6 +19,7 @@ mod held_response;
 mod policies;
 mod request;
 mod response;
+mod retry;
 pub mod servers;
 pub mod state;
 mod statistics;

@@ -406,15 +406,18 @@ impl HttpSession {
 
     /// The server's connection ended without a response.
     fn no_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
-        let empty = work.head_bytes.is_empty();
+        let silent = work.head_bytes.is_empty() && work.interim_responses == 0;
         // A kept connection may have been closed just when the request went out: that says nothing of the server.
-        let raced = empty && work.exchange.is_server_connection_reused && is_repeatable(work.exchange.request.method());
-        if raced && !work.is_body_begun && work.request_body_can_be_sent_again() {
+        let raced = silent && work.exchange.is_server_connection_reused;
+        if raced && work.may_be_repeated() {
             return self.retry_request(around, work);
         }
-        let retry = self.retry_settings(around, work).is_some_and(|settings| settings.empty_response && empty);
+        let retry = self.retry_settings(around, work).is_some_and(|settings| settings.empty_response && silent);
         if retry && let Some(step) = self.retry_if_possible(around, work) {
             return step;
+        }
+        if raced && self.facts.exchanges > 1 {
+            return self.leave_retry_to_client(around, work);
         }
         self.response_failed(around, work, Cause::Server, 502)
     }
@@ -425,28 +428,6 @@ impl HttpSession {
         work: &Work,
     ) -> Option<&'a crate::config::model::RetryOn> {
         Some(&around.shared.config.proxy(work.exchange.backend?).http.retry_on)
-    }
-
-    /// `retry-on`: the same request again, if nothing of it is lost and retries are left.
-    pub(super) fn retry_if_possible<D: Driver>(
-        &mut self,
-        around: &mut Surroundings<D>,
-        work: &mut Work,
-    ) -> Option<Step> {
-        let backend = work.exchange.backend?;
-        let retries = around.config().proxy(backend).backend.as_ref().map_or(0, |backend| backend.retries);
-        if work.exchange.is_l7_retry_disabled
-            || work.exchange.retries >= retries
-            || !work.request_body_can_be_sent_again()
-        {
-            return None;
-        }
-        work.exchange.retries += 1;
-        around.proxy_counters(backend).backend_retries.increment();
-        if let Some(server) = work.exchange.server {
-            around.server_counters(server).retries.increment();
-        }
-        Some(self.retry_request(around, work))
     }
 
     pub(super) fn response_failed<D: Driver>(
@@ -485,18 +466,5 @@ fn sent_body(work: &Work) -> Body {
         None => work.response_sent_as,
         Some(_) if work.is_http10() => Body::UntilClose,
         Some(_) => Body::Chunked,
-    }
-}
-
-/// Methods that may be sent twice (RFC 9110 section 9.2.2).
-fn is_repeatable(method: &[u8]) -> bool {
-    [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"].contains(&method)
-}
-
-impl Work {
-    /// All of the body that was read is still here.
-    fn request_body_can_be_sent_again(&self) -> bool {
-        !self.is_body_begun && (self.request_body.is_done() || !self.request_body.has_begun())
-            || self.exchange.is_request_body_complete && !self.exchange.request_body.is_empty()
     }
 }

@@ -28,9 +28,17 @@ pub struct ServerConnection {
     pub connect_armed: bool,
     /// The session that uses it.
     pub owner: Option<SlotKey>,
-    /// Requests it has carried.
+    /// How often it was used again.
     pub exchanges: u32,
     idle_since_us: u64,
+}
+
+/// Which idle connections a request may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    Any,
+    /// Those that were used again before.
+    Proven,
 }
 
 /// The connections to one server.
@@ -111,9 +119,20 @@ impl ServerConnections {
     }
 
     /// The idle connection to `server` that was used last, for `owner`.
-    pub fn take_idle(&mut self, server: ServerId, owner: SlotKey) -> Option<SlotKey> {
+    pub fn take_idle(&mut self, server: ServerId, owner: SlotKey, which: Idle) -> Option<SlotKey> {
+        let places = &self.places;
         let pool = self.pools.get_mut(&server)?;
-        let key = pool.idle.pop()?;
+        let is_proven = |key: &SlotKey| {
+            let place = places.get(key.slot as usize);
+            place.and_then(|place| place.connection.as_ref()).is_some_and(|connection| connection.exchanges > 0)
+        };
+        let key = match which {
+            Idle::Any => pool.idle.pop()?,
+            Idle::Proven => {
+                let index = pool.idle.iter().rposition(is_proven)?;
+                pool.idle.remove(index)
+            }
+        };
         pool.use_one();
         self.idle_count -= 1;
         let connection = self.get(key)?;
