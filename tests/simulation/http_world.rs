@@ -328,6 +328,14 @@ impl HttpWorld {
     fn tick(&mut self) {
         let pause_us = 1 + self.random.below(3_000);
         self.turn_for(pause_us);
+        self.step_origins();
+        for client in &mut self.clients {
+            client.step(&mut self.random);
+        }
+    }
+
+    /// The origins accept, read and answer.
+    fn step_origins(&mut self) {
         for origin in ORIGINS {
             while let Some(peer) = self.network.origin_accept(origin.parse().unwrap()) {
                 let (got, to_send) = (Vec::new(), Vec::new());
@@ -338,9 +346,6 @@ impl HttpWorld {
         }
         for served in &mut self.served {
             served.step(&mut self.random);
-        }
-        for client in &mut self.clients {
-            client.step(&mut self.random);
         }
     }
 
@@ -392,9 +397,8 @@ impl HttpWorld {
         self.shared.workers[0].mailbox.send(Message::SoftStop);
         let deadline_us = self.network.now_us() + 100 * 1_000_000;
         while self.turn_for(1_000) {
-            for served in &mut self.served {
-                served.step(&mut self.random);
-            }
+            // A request may be on its way to an origin that has not seen its connection yet.
+            self.step_origins();
             assert!(self.network.now_us() < deadline_us, "{} sessions do not end", self.worker.sessions());
         }
         let driver = self.worker.driver();
