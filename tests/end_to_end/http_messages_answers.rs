@@ -354,7 +354,7 @@ fn clear_ones() -> Vec<Case> {
             "hi",
         )
         .with(&[], &["upgrade"]),
-        passed("CONNECT is refused", &format!("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"), 403, "no")
+        passed("CONNECT is refused", "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", 403, "no")
             .asked(Asked::Connect),
         either("blank before a colon", ok("X : y\r\nContent-Length: 2", "hi"), "hi"),
         either("an unknown coding until it closes", ok("Transfer-Encoding: foo", "hi"), "hi"),
