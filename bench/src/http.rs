@@ -4,13 +4,6 @@ use memchr::memmem;
 
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// What the clients ask, over and over; the shape of a small browser or API request.
-pub const REQUEST: &[u8] =
-    b"GET /bench/object?id=1 HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: ringway-bench\r\nAccept: */*\r\n\r\n";
-/// The same for clients that use a connection once.
-pub const LAST_REQUEST: &[u8] =
-    b"GET /bench/object?id=1 HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: ringway-bench\r\nAccept: */*\r\nConnection: close\r\n\r\n";
-
 /// A request for `path`: a POST if it has a body, and one that asks for the connection's end if it is the `last`.
 pub fn request(path: &str, host: &str, headers: &[String], body_bytes: usize, last: bool) -> Vec<u8> {
     let method = if body_bytes > 0 { "POST" } else { "GET" };
@@ -196,6 +189,8 @@ impl ResponseReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const REQUEST: &[u8] = b"GET /bench/object?id=1 HTTP/1.1\r\nHost: bench.test\r\nAccept: */*\r\n\r\n";
 
     #[test]
     fn requests_are_counted_however_they_are_cut() {

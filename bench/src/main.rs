@@ -1,6 +1,5 @@
 //! Measures proxies side by side: load generator, origin, and the comparison that interleaves them.
 
-mod compare;
 mod cpu;
 mod engine;
 mod fifty;
@@ -8,45 +7,37 @@ mod http;
 mod load;
 mod mqtt;
 mod origin;
-mod peers;
 mod plot;
 mod run;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-/// What `compare` does to the proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// What the loops on epoll do (`--executor epoll`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// 64-byte exchanges on open connections, closed loop.
+    /// Messages there and back on open connections, closed loop.
     Pingpong,
     /// The origin sends as fast as it is taken.
     Bulk,
-    /// Connect, exchange 64 bytes, close.
+    /// Connect, one message there and back, close.
     Churn,
     /// Connections that exchange one message and then stay.
     Idle,
-    /// HTTP: small requests on kept connections, closed loop.
+    /// HTTP: requests on kept connections, closed loop.
     HttpKeepalive,
-    /// HTTP: a connection for each small request.
+    /// HTTP: a connection for each request.
     HttpClose,
-    /// HTTP: answers of a megabyte on kept connections, closed loop.
-    HttpLarge,
     /// HTTP: connections that made one request and then stay.
     HttpIdle,
 }
 
 impl Scenario {
     pub fn is_http(self) -> bool {
-        matches!(self, Scenario::HttpKeepalive | Scenario::HttpClose | Scenario::HttpLarge | Scenario::HttpIdle)
+        matches!(self, Scenario::HttpKeepalive | Scenario::HttpClose | Scenario::HttpIdle)
     }
 
     pub fn is_idle(self) -> bool {
         matches!(self, Scenario::Idle | Scenario::HttpIdle)
-    }
-
-    /// The size of an HTTP answer's body unless something else is asked for.
-    pub fn body_bytes(self) -> usize {
-        if self == Scenario::HttpLarge { 1_000_000 } else { 100 }
     }
 }
 
@@ -66,8 +57,6 @@ enum Command {
     Load(load::Kind),
     /// A minimal TCP relay on glommio, until killed: why the data plane isn't built on it.
     Relay(origin::relay::Arguments),
-    /// Interleaves engines over rounds and prints CPU per unit of work, and ratios.
-    Compare(compare::Arguments),
     /// Measures scenarios and engines that are described in files, and records what came out.
     Run(run::Arguments),
     /// Draws what the records say, as SVG.
@@ -81,7 +70,6 @@ fn main() -> anyhow::Result<()> {
         Command::Origin(arguments) => origin::run(&arguments),
         Command::Load(kind) => load::run(&kind),
         Command::Relay(arguments) => origin::relay::run(&arguments),
-        Command::Compare(arguments) => compare::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Fifty(arguments) => fifty::run(&arguments),

@@ -5,40 +5,13 @@ use super::connect::Routes;
 use super::orders::{Event, Orders, Phase, Share};
 use super::tally::{Tally, Timed, error_kind};
 use crate::engine::Poller;
-use crate::http::{self, Progress, ResponseReader};
+use crate::http::{Progress, ResponseReader};
 use crate::{Scenario, cpu};
 use anyhow::bail;
 use crossbeam_channel::Sender;
-use hdrhistogram::Histogram;
-use std::fmt;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
-
-/// What one run of load did.
-pub struct Report {
-    /// Exchanges, or bytes in bulk, or connections held.
-    pub units: u64,
-    pub seconds: f64,
-    pub errors: u64,
-    pub latency_us: Histogram<u64>,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} units in {:.2} s = {:.0}/s, {} errors, latency us p50 {} p99 {} max {}",
-            self.units,
-            self.seconds,
-            self.units as f64 / self.seconds,
-            self.errors,
-            self.latency_us.value_at_quantile(0.5),
-            self.latency_us.value_at_quantile(0.99),
-            self.latency_us.max()
-        )
-    }
-}
 
 struct Connection {
     stream: TcpStream,
@@ -61,7 +34,6 @@ pub struct Load {
     poller: Poller,
     connections: Vec<Connection>,
     tally: Tally,
-    latency_us: Histogram<u64>,
     measuring: bool,
     buffer: Vec<u8>,
 }
@@ -75,28 +47,9 @@ impl Load {
             poller: Poller::new()?,
             connections: Vec::new(),
             tally: Tally::default(),
-            latency_us: Histogram::new_with_bounds(1, 60_000_000, 3)?,
             measuring: true,
             buffer: vec![0; 256 * 1024],
         })
-    }
-
-    /// Opens the connections and gives each its first message.
-    pub fn open(target: SocketAddr, scenario: Scenario, connections: usize) -> anyhow::Result<Load> {
-        let message = match scenario {
-            Scenario::HttpClose => http::LAST_REQUEST.to_vec(),
-            scenario if scenario.is_http() => http::REQUEST.to_vec(),
-            _ => vec![b'm'; 64],
-        };
-        let mut load = Load::new(Routes::new(&[target], 0)?, scenario, message)?;
-        for index in 0..connections {
-            load.open_one(index as u64)?;
-            // Not faster than a backlog of a few hundred can take them.
-            if index % 64 == 63 {
-                load.turn(1)?;
-            }
-        }
-        Ok(load)
     }
 
     fn open_one(&mut self, number: u64) -> anyhow::Result<()> {
@@ -199,7 +152,6 @@ impl Load {
             let elapsed = self.connections[index].sent_at.elapsed();
             self.tally.operations += 1;
             self.tally.time(Timed::Operation, elapsed);
-            self.latency_us.saturating_record(elapsed.as_micros() as u64);
         }
     }
 
@@ -232,30 +184,12 @@ impl Load {
     }
 
     /// Idle connections whose one exchange has not been completed.
-    pub fn unanswered(&self) -> usize {
+    fn unanswered(&self) -> usize {
         let complete = |connection: &Connection| match self.scenario {
             Scenario::HttpIdle => connection.answered,
             _ => connection.received >= self.message.len(),
         };
         self.connections.iter().filter(|connection| !complete(connection)).count()
-    }
-
-    /// Runs for a time; what was counted before does not count.
-    pub fn run(&mut self, duration: Duration) -> anyhow::Result<Report> {
-        self.tally = Tally::default();
-        self.latency_us.reset();
-        let start = Instant::now();
-        while start.elapsed() < duration {
-            self.turn(10)?;
-        }
-        let tally = std::mem::take(&mut self.tally);
-        let bulk = self.scenario == Scenario::Bulk;
-        Ok(Report {
-            units: if bulk { tally.bytes_received } else { tally.operations },
-            seconds: start.elapsed().as_secs_f64(),
-            errors: tally.errors.values().sum(),
-            latency_us: self.latency_us.clone(),
-        })
     }
 }
 

@@ -4,7 +4,7 @@ use super::engine::{CommandLine, Engine, Role};
 use super::measure::{Task, measure};
 use super::process::{Server, free_address};
 use super::record::{Measured, Measurement, Run};
-use super::scenario::Scenario;
+use super::scenario::{Scenario, Unit};
 use super::statistics::Spread;
 use super::workbench::Workbench;
 use anyhow::{Context, ensure};
@@ -92,7 +92,8 @@ fn tell(scenario: &Scenario, share: Option<f64>, round: usize, engine: &Engine, 
             let errors = measurement.error_count();
             let errors = if errors == 0 { String::new() } else { format!(", {errors} ERRORS") };
             let per_second = measurement.units_per_second(scenario.unit);
-            eprintln!("{head} {figure:>10} {}, {per_second:.0}/s{errors}", scenario.figure());
+            let digits = if scenario.unit == Unit::Gigabyte { 2 } else { 0 };
+            eprintln!("{head} {figure:>10} {}, {per_second:.digits$}/s{errors}", scenario.figure());
         }
         Err(error) => eprintln!("{head} FAILED: {error:#}"),
     }

@@ -91,7 +91,7 @@ fn load(
     let watch = is_memory.then(Watch::start);
     let seconds = Duration::from_secs_f64(task.seconds);
     let record = generator(workbench, task, to, connections, pids, seconds)?;
-    let kernel_bytes = watch.map(Watch::growth_bytes);
+    let kernel_bytes = watch.and_then(Watch::growth_bytes);
     let watched = &record.watched;
     let latency = &record.latency_us;
     let open = [record.connections_at_end, record.connections_at_start].into_iter().max().unwrap_or(0);
