@@ -117,6 +117,10 @@ fn lines(records: &[&Record], figure: &dyn Fn(&Measurement) -> Option<f64>) -> V
             add(&mut lines, measured, connections.zip(value).map(|(at, value)| Point { at, value }));
         }
     }
+    // A single point beside lines is a floor of another scale: it would press them together.
+    if lines.iter().any(|line| line.points.len() > 1) {
+        lines.retain(|line| line.points.len() > 1);
+    }
     lines
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The folder of its records: architecture, processors, and whether they are virtual.
+    /// The folder of its records: whether it is virtual, and how many processors it has.
     pub kind: String,
     pub kernel: String,
     pub cpu: String,
@@ -35,7 +35,7 @@ impl Machine {
             .and_then(|line| line.split_whitespace().next()?.parse().ok())
             .unwrap_or(0);
         Ok(Machine {
-            kind: format!("{}-{cpus}cpu{}", system.machine().to_string_lossy(), if is_virtual { "-vm" } else { "" }),
+            kind: format!("{}-{cpus}core", if is_virtual { "vm" } else { "metal" }),
             kernel,
             cpu: field("model name").unwrap_or_else(|| "unknown".to_owned()),
             cpus,

@@ -11,6 +11,8 @@ pub mod record;
 pub mod scenario;
 pub mod statistics;
 mod table;
+#[cfg(test)]
+mod tests;
 mod workbench;
 
 use anyhow::{Context, ensure};

@@ -77,7 +77,10 @@ fn print_memory(record: &Record, run: &Run) {
     let without_proxy = run.engines.iter().find(|engine| engine.engine == "direct").and_then(kernel);
     for (measured, summary) in run.engines.iter().zip(&record.summary) {
         let is_proxy = measured.engine != "direct";
-        let own = kernel(measured).zip(without_proxy).map(|(whole, without)| (whole - without).max(0.0));
+        // Without a proxy, a connection is two sockets: the client's and the origin's. With one that shares connections
+        // to the origin between clients, the latter is gone.
+        let others = record.scenario.descriptors_per_connection as f64 / 2.0;
+        let own = kernel(measured).zip(without_proxy).map(|(whole, without)| (whole - without * others).max(0.0));
         println!(
             "{:15} {:>12} {:>17} {:>17} {:>6} {:>15} {:>17} {:>7}",
             measured.engine,
