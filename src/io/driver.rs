@@ -156,8 +156,8 @@ pub trait Driver {
     fn splice_in(&mut self, from: Socket, pipe: PipeId, length_max: usize) -> io::Result<usize>;
     /// splice(2) pipe → socket, non-blocking. `more`: SPLICE_F_MORE.
     fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize, more: bool) -> io::Result<usize>;
-    /// How many bytes an empty pipe of the pool can hold.
-    fn pipe_capacity_bytes(&self) -> usize;
+    /// How many bytes the pipe can hold, of whole pages.
+    fn pipe_capacity_bytes(&self, pipe: PipeId) -> usize;
     /// For `show info`: pipes in use, kept free, and the bound.
     fn pipe_counts(&self) -> PipeCounts;
     /// Buffers that callers hold: what a leak shows in.

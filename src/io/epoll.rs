@@ -547,8 +547,8 @@ impl Driver for EpollDriver {
         moved
     }
 
-    fn pipe_capacity_bytes(&self) -> usize {
-        self.pipes.capacity_bytes()
+    fn pipe_capacity_bytes(&self, pipe: PipeId) -> usize {
+        self.pipes.capacity_bytes(pipe)
     }
 
     fn pipe_counts(&self) -> PipeCounts {

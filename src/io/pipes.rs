@@ -7,6 +7,12 @@ use crate::sys::pipe::Pipe;
 
 /// Free pipes kept open; more are closed when they come back, since each is two descriptors and kernel memory.
 const IDLE_MAX: usize = 32;
+/// As many pipes at once get the size asked for; those beyond it get [`SMALL_BYTES`] at most. All that a user's pipes
+/// could hold counts against `fs.pipe-user-pages-soft` (64 MiB), and past that a new pipe has two pages.
+const LARGE_MAX: u32 = 16;
+const SMALL_BYTES: usize = 256 * 1024;
+/// A pipe that holds less is not worth its system calls: copies through large buffers cost less.
+const USEFUL_BYTES: usize = 64 * 1024;
 
 struct Taken {
     pipe: Pipe,
@@ -28,7 +34,6 @@ pub(super) struct Pipes {
     pipes_max: u32,
     pipe_bytes: usize,
     used: u32,
-    capacity_bytes: usize,
 }
 
 fn bad_pipe() -> io::Error {
@@ -44,7 +49,6 @@ impl Pipes {
             pipes_max,
             pipe_bytes: pipe_bytes as usize,
             used: 0,
-            capacity_bytes: pipe_bytes as usize,
         }
     }
 
@@ -55,9 +59,8 @@ impl Pipes {
         }
         let pipe = match self.idle.pop() {
             Some(pipe) => pipe,
-            None => Pipe::new(self.pipe_bytes).ok()?,
+            None => self.make()?,
         };
-        self.capacity_bytes = pipe.capacity_bytes();
         let number = match self.taken_free.pop() {
             Some(number) => number,
             None => {
@@ -68,6 +71,12 @@ impl Pipes {
         *self.taken.get_mut(number as usize)? = Some(Taken { pipe, held_bytes: 0 });
         self.used += 1;
         Some(PipeId(number))
+    }
+
+    fn make(&self) -> Option<Pipe> {
+        let bytes = if self.used < LARGE_MAX { self.pipe_bytes } else { self.pipe_bytes.min(SMALL_BYTES) };
+        let pipe = Pipe::new(bytes).ok()?;
+        (pipe.capacity_bytes() >= USEFUL_BYTES.min(self.pipe_bytes)).then_some(pipe)
     }
 
     pub(super) fn give_back(&mut self, id: PipeId) {
@@ -104,9 +113,9 @@ impl Pipes {
         self.taken.get(id.0 as usize).and_then(Option::as_ref).map_or(0, |taken| taken.held_bytes)
     }
 
-    /// What the last pipe made can hold: the kernel grants less than asked for when a user has many.
-    pub(super) fn capacity_bytes(&self) -> usize {
-        self.capacity_bytes
+    /// The kernel grants less than asked for when a user has many.
+    pub(super) fn capacity_bytes(&self, id: PipeId) -> usize {
+        self.taken.get(id.0 as usize).and_then(Option::as_ref).map_or(0, |taken| taken.pipe.capacity_bytes())
     }
 
     pub(super) fn counts(&self) -> PipeCounts {
@@ -141,5 +150,15 @@ mod tests {
         let nothing = pipes.pour(again, outer.as_raw_fd(), 100, false);
         assert_eq!(nothing.unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(pipes.fill(inner.as_raw_fd(), PipeId(77), 1).is_err());
+    }
+
+    #[test]
+    fn only_the_first_pipes_are_large() {
+        let mut pipes = Pipes::new(LARGE_MAX + 4, 1 << 20);
+        let taken: Vec<PipeId> = std::iter::from_fn(|| pipes.take()).collect();
+        let small = taken.iter().skip(LARGE_MAX as usize);
+        assert!(small.clone().count() <= 4 && small.clone().all(|id| pipes.capacity_bytes(*id) <= SMALL_BYTES));
+        assert!(taken.iter().all(|id| pipes.capacity_bytes(*id) >= USEFUL_BYTES));
+        assert_eq!(pipes.capacity_bytes(PipeId(999)), 0);
     }
 }

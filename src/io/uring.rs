@@ -565,8 +565,8 @@ impl Driver for UringDriver {
         self.pipes.pour(pipe, to.0, length, more)
     }
 
-    fn pipe_capacity_bytes(&self) -> usize {
-        self.pipes.capacity_bytes()
+    fn pipe_capacity_bytes(&self, pipe: PipeId) -> usize {
+        self.pipes.capacity_bytes(pipe)
     }
 
     fn pipe_counts(&self) -> PipeCounts {

@@ -25,6 +25,8 @@ const WAITING_SEGMENTS_MAX: usize = 4;
 const EARLY_SEGMENTS_MAX: usize = 1;
 /// Pipe fillings per wake-up, so that one bulk session does not starve the others.
 const SPLICE_ROUNDS: usize = 8;
+/// And bytes.
+pub const SPLICE_BYTES_PER_TURN: usize = 2 << 20;
 
 /// The sockets and names one direction works with.
 pub struct Wire<'a, D> {
@@ -348,7 +350,7 @@ impl Relay {
                 self.ended = true;
                 return Ok(Flow::Ended);
             }
-            if drained {
+            if drained || moved >= SPLICE_BYTES_PER_TURN {
                 break;
             }
         }
@@ -378,12 +380,12 @@ impl Relay {
             return Ok(true);
         };
         self.pipe = Some(pipe);
-        let capacity = wire.driver.pipe_capacity_bytes();
-        let room = capacity.saturating_sub(self.pipe_bytes as usize);
-        if self.end_of_stream || room == 0 {
+        // What the target has not taken yet goes out first.
+        if self.end_of_stream || self.pipe_bytes > 0 {
             return Ok(self.end_of_stream);
         }
-        match wire.driver.splice_in(wire.from, pipe, room) {
+        let wanted = wire.driver.pipe_capacity_bytes(pipe);
+        match wire.driver.splice_in(wire.from, pipe, wanted) {
             Ok(0) => {
                 self.end_of_stream = true;
                 Ok(true)

@@ -102,7 +102,7 @@ pub fn splice_moves_all_bytes<W: World>() {
     let (from, mut sender) = world.pair();
     let (to, mut reader) = world.pair();
     let Some(pipe) = world.driver().take_pipe() else { panic!("no pipe") };
-    let capacity = world.driver().pipe_capacity_bytes();
+    let capacity = world.driver().pipe_capacity_bytes(pipe);
     assert!(capacity >= 4096);
     let empty = world.driver().splice_in(from, pipe, capacity);
     assert_eq!(empty.unwrap_err().kind(), ErrorKind::WouldBlock);

@@ -537,7 +537,7 @@ impl Driver for SimDriver {
         Ok(sent)
     }
 
-    fn pipe_capacity_bytes(&self) -> usize {
+    fn pipe_capacity_bytes(&self, _pipe: PipeId) -> usize {
         self.pipe_bytes
     }
 

@@ -9,6 +9,7 @@ use crate::config::model::SpliceChoice;
 use crate::io::{BufferClass, Driver, PipeId};
 use crate::policy::compression::Compressor;
 use crate::proto::http1::chunked::ChunkedDecoder;
+use crate::session::relay::SPLICE_BYTES_PER_TURN;
 use std::io::ErrorKind;
 
 /// How the source says where the body ends.
@@ -475,7 +476,9 @@ impl Transfer {
                 Framing::Length(left) => usize::try_from(left).unwrap_or(usize::MAX),
                 _ => usize::MAX,
             };
-            let room = driver.pipe_capacity_bytes().saturating_sub(self.pipe_bytes).min(left);
+            let capacity = driver.pipe_capacity_bytes(pipe);
+            // What the target has not taken yet goes out first.
+            let room = if self.pipe_bytes > 0 { 0 } else { capacity.min(left) };
             let mut drained = false;
             if room > 0 && !source.end_of_stream() {
                 match driver.splice_in(source.socket, pipe, room) {
@@ -519,7 +522,7 @@ impl Transfer {
                 self.done = complete || matches!(self.framing, Framing::UntilClose);
                 return if self.done { Progress::Done } else { Progress::Broken };
             }
-            if drained {
+            if drained || moved >= SPLICE_BYTES_PER_TURN {
                 break;
             }
         }
