@@ -46,7 +46,8 @@ pub(super) fn write_resume_failure<D: Driver>(core: &mut Core<D>, listener: List
 
 /// A new connection, where the frontend has no format of its own: HAProxy's default line is written at accept.
 pub(super) fn write_accepted<D: Driver>(core: &mut Core<D>, session: &mut TcpSession) {
-    if core.shared.config.proxy(session.frontend()).log_format.kind == LogFormatKind::Default {
+    let proxy = core.shared.config.proxy(session.frontend());
+    if proxy.log_format.kind == LogFormatKind::Default && !proxy.log.targets.is_empty() {
         write_facts(core, session, LEVEL_INFO);
     }
 }
