@@ -98,15 +98,15 @@ fn the_page_asks_who_is_there(flavour: Flavour) {
 }
 
 fn the_page_loads_itself_again(flavour: Flavour) {
-    let (proxy, _origins, page) = tutorial(flavour, "    stats refresh 1s\n");
+    let (proxy, _origins, page) = tutorial(flavour, "    stats refresh 3s\n");
     let browser = Browser::start();
     browser.open(&format!("http://{page}"));
     let before = browser.one("//section[@id='mqtt']");
-    eventually(10, "the page is a new one", || if before.is_there() { Err("the old one".to_string()) } else { Ok(()) });
+    eventually(30, "the page is a new one", || if before.is_there() { Err("the old one".to_string()) } else { Ok(()) });
     browser.one("//nav/a[normalize-space(.)='Disable refresh']").click_away();
     assert!(browser.address().ends_with("/stats;norefresh"), "{}", browser.address());
     let before = browser.one("//section[@id='mqtt']");
-    std::thread::sleep(Duration::from_millis(2500));
+    std::thread::sleep(Duration::from_millis(5000));
     assert!(before.is_there(), "it stays now");
     drop(proxy);
 }

@@ -13,6 +13,9 @@ use crate::support::*;
 on_each_proxy!(
     curl_reuses_its_connection,
     curl_uploads_and_is_asked_to_continue,
+    curl_puts_a_file,
+    curl_speaks_http_1_0,
+    curl_leaves_the_path_as_it_is,
     curl_through_nginx,
     wrk_finds_no_error,
     h2load_finds_no_error,
@@ -61,6 +64,52 @@ fn curl_uploads_and_is_asked_to_continue(flavour: Flavour) {
     for header in ["Expect: 100-continue", "Expect:", "Transfer-Encoding: chunked"] {
         assert_eq!(curl(&["--data-binary", &name, "-H", header, &address]), "3000000", "{header}");
     }
+}
+
+/// `-T` with curl's own `Expect`, for which it waits a second.
+fn curl_puts_a_file(flavour: Flavour) {
+    let origin = HttpOrigin::start(|exchange| {
+        let expects = exchange.head.has_token("expect", "100-continue");
+        if expects {
+            exchange.send("HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        let length = exchange.body().map_or(0, |body| body.bytes.len());
+        let said = format!("{} {} {length} {expects}", exchange.method(), exchange.target());
+        exchange.answer("201 Created", "", said.as_bytes());
+        Next::Keep
+    });
+    let lab = Lab::listen(flavour, vec![origin], "");
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(&pattern(2_000_000)).expect("written");
+    let address = format!("http://127.0.0.1:{}/put", lab.port);
+    assert_eq!(curl(&["-T", &file.path().display().to_string(), &address]), "PUT /put 2000000 true");
+    // A refusal before the body, which curl then does not send.
+    let refusing = HttpOrigin::start(|exchange| {
+        exchange.answer("413 Content Too Large", "Connection: close\r\n", b"");
+        Next::Close
+    });
+    let lab = Lab::listen(flavour, vec![refusing], "");
+    let address = format!("http://127.0.0.1:{}/put", lab.port);
+    let said = curl(&["-T", &file.path().display().to_string(), "-w", "%{http_code} %{size_upload}", &address]);
+    assert_eq!(said, "413 0");
+}
+
+fn curl_speaks_http_1_0(flavour: Flavour) {
+    let lab = Lab::plain(flavour, "");
+    let address = format!("http://127.0.0.1:{}", lab.port);
+    assert_eq!(curl(&["-0", &format!("{address}/")]), "s1\n");
+    assert_eq!(curl(&["-0", &format!("{address}/?framing=close&size=70000")]).len(), 70_000);
+    let said = curl(&["-0", "-H", "Connection: keep-alive", "-w", "%{num_connects} ", &address, &address]);
+    assert_eq!(said, "s1\n1 s1\n0 ");
+}
+
+fn curl_leaves_the_path_as_it_is(flavour: Flavour) {
+    let lab = Lab::plain(flavour, "");
+    for path in ["/a/../b/./c//d", "/%2e%2e/x", "/;p=1?q=%00&r#"] {
+        curl(&["--path-as-is", &format!("http://127.0.0.1:{}{path}", lab.port)]);
+    }
+    let seen: Vec<String> = lab.origin().seen().iter().map(|seen| seen.head.word(1).to_string()).collect();
+    assert_eq!(seen, ["/a/../b/./c//d", "/%2e%2e/x", "/;p=1?q=%00&r"]);
 }
 
 /// Debian's nginx with one small site.

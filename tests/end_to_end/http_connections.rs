@@ -54,7 +54,7 @@ fn two_requests_of(flavour: Flavour, lines: &str, version: &str) -> Vec<String> 
             let response = client.ask(request);
             lab.note_answer(&response);
             answered += 1;
-            if client.is_closed_within(Duration::from_millis(200)) {
+            if client.is_closed_after(&response) {
                 lab.note("closed");
                 break;
             }
@@ -90,7 +90,7 @@ fn mode_forceclose_in_the_backend_only(flavour: Flavour) -> Vec<String> {
     let mut client = lab.client();
     let response = client.get("/?size=10");
     lab.note_answer(&response);
-    let is_closed = client.is_closed_within(Duration::from_millis(300));
+    let is_closed = client.is_closed_after(&response);
     lab.note(format!("closed: {is_closed}"));
     lab.finish(1)
 }
@@ -165,7 +165,8 @@ fn ten_clients(flavour: Flavour, reuse: &str) -> Vec<String> {
     }
     drop(clients);
     // Another one, once the first have left.
-    pause(200);
+    lab.proxy.wait_for_number(15, "px", "FRONTEND", "scur", 0);
+    lab.settle();
     let mut client = lab.client();
     assert_eq!(client.get("/late").status, 200);
     let connections = lab.origin().connections();
@@ -217,7 +218,13 @@ fn a_kept_connection_that_the_server_closed(flavour: Flavour) -> Vec<String> {
     for number in 0..5 {
         let response = client.get(&format!("/{number}"));
         lab.note_answer(&response);
-        pause(150);
+        // The proxy has seen the server leave.
+        eventually(15, "the origin has closed", || match lab.origin().open_connections() {
+            0 => Ok(()),
+            open => Err(open.to_string()),
+        });
+        pause(100);
+        lab.settle();
     }
     drop(client);
     lab.finish(5)
@@ -258,7 +265,7 @@ fn idle_server_connections_are_purged(flavour: Flavour) {
         assert_eq!(client.response("GET").status, 200);
     }
     assert_eq!(lab.origin().open_connections(), 8);
-    eventually(10, "idle connections are closed", || match lab.origin().open_connections() {
+    eventually(15, "idle connections are closed", || match lab.origin().open_connections() {
         open if open <= 1 => Ok(()),
         open => Err(open.to_string()),
     });
@@ -277,7 +284,7 @@ fn pool_max_conn_limits_idle_connections(flavour: Flavour) {
         assert_eq!(client.response("GET").status, 200);
     }
     drop(clients);
-    eventually(5, "two idle connections are left", || match lab.origin().open_connections() {
+    eventually(15, "two idle connections are left", || match lab.origin().open_connections() {
         open if open <= 2 => Ok(()),
         open => Err(open.to_string()),
     });

@@ -81,7 +81,7 @@ fn broken(flavour: Flavour, bytes: &'static str, end: Next, lines: &str) -> Vec<
         exchange.send(bytes);
         if end == Next::Reset {
             // The bytes are on their way before the reset overtakes them.
-            pause(200);
+            pause(600);
         }
         end
     });
@@ -94,7 +94,8 @@ fn broken(flavour: Flavour, bytes: &'static str, end: Next, lines: &str) -> Vec<
         Err(problem) => lab.note(problem),
     }
     client.wire.pending.clear();
-    let is_closed = client.is_closed_within(Duration::from_millis(500));
+    // Each of these answers is the connection's last.
+    let is_closed = client.is_closed_within(Duration::from_secs(5));
     lab.note(format!("closed: {is_closed}"));
     lab.finish(1).into_iter().filter(|note| !note.starts_with("s1 was sent")).collect()
 }

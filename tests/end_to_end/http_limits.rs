@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -186,7 +188,10 @@ fn a_gigabyte_passes_in_constant_memory(flavour: Flavour) {
 }
 
 fn a_gigabyte_upload_passes_in_constant_memory(flavour: Flavour) {
-    let origin = HttpOrigin::start(|exchange| {
+    let has_head = Arc::new(AtomicBool::new(false));
+    let noticed = Arc::clone(&has_head);
+    let origin = HttpOrigin::start(move |exchange| {
+        noticed.store(true, Ordering::Release);
         let mut left = GIGABYTE;
         let mut buffer = vec![0u8; 1 << 20];
         // Uploads are slower than the client would send: the proxy must hold it back.
@@ -207,7 +212,10 @@ fn a_gigabyte_upload_passes_in_constant_memory(flavour: Flavour) {
     let mut client = lab.client();
     // The head apart, so that the origin's reader does not take a piece of the body with it.
     client.send(format!("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {GIGABYTE}\r\n\r\n"));
-    thread::sleep(Duration::from_millis(300));
+    eventually(20, "the head has come to the origin", || match has_head.load(Ordering::Acquire) {
+        true => Ok(()),
+        false => Err("not yet".to_string()),
+    });
     let piece = vec![b'u'; 1 << 20];
     for _ in 0..GIGABYTE / piece.len() {
         client.send(&piece);

@@ -8,6 +8,7 @@ use crate::support::*;
 
 same_as_haproxy!(
     tags_of_the_request,
+    tags_of_addresses_dates_and_times,
     captures_in_every_style,
     flags_quote_and_escape,
     expressions,
@@ -41,7 +42,7 @@ fn logged(flavour: Flavour, lines: &str, count: usize, script: impl FnOnce(&Lab)
         let lines = lab.proxy.syslog().lines();
         lines.iter().filter(|line| line.contains("LINE")).map(|line| undated(line)).collect::<Vec<_>>()
     };
-    eventually(10, &format!("{count} lines"), || {
+    eventually(20, &format!("{count} lines"), || {
         if found().len() >= count { Ok(()) } else { Err(format!("{:#?}", lab.proxy.syslog().lines())) }
     });
     thread::sleep(Duration::from_millis(200));
@@ -85,6 +86,30 @@ fn tags_of_the_request(flavour: Flavour) -> Vec<String> {
         ask(lab, "HEAD http://test/a/b?c HTTP/1.1\r\nHost: test\r\n\r\n");
         ask(lab, "OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n");
     })
+}
+
+/// What differs from run to run is reduced to its form: digits of dates, ports, numbers of processes. Times are long (the
+/// server's three seconds are in them) or not.
+fn tags_of_addresses_dates_and_times(flavour: Flavour) -> Vec<String> {
+    let format = "unique-id-format id-%[src];log-format \"LINE addresses %ci %fi %bi %si %H %ID %sslc %sslv counts \
+        %ac %fc %bc %sc times %Th %Ti %TR %Tq %Tw %Tc %Tr %Td %Ta %Tt %Tu masked %cp %fp %bp %sp %pid %B %U %t %tr \
+        %T %Tl %trg %trl %Ts %ms\"";
+    let lines = logged(flavour, format, 1, |lab| ask(lab, get("/?delay=3000")));
+    let masked = |line: &String| {
+        let mut part = "";
+        let words = line.split(' ').map(|word| {
+            part = ["times", "masked"].into_iter().find(|name| *name == word).unwrap_or(part);
+            match (part, word.parse::<i64>()) {
+                ("times", Ok(0..1500)) => "short".to_string(),
+                ("times", Ok(1500..)) => "long".to_string(),
+                ("masked", Ok(_)) => "number".to_string(),
+                ("masked", Err(_)) => word.replace(|character: char| character.is_ascii_digit(), "9"),
+                _ => word.to_string(),
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    lines.iter().map(masked).collect()
 }
 
 const CAPTURES: &str = "capture request header X-More len 20;capture request header X-Odd len 30;\
@@ -166,21 +191,25 @@ fn dontlog_normal(flavour: Flavour) -> Vec<String> {
     })
 }
 
-/// Connections that say nothing, half a request, a request, nothing after a request.
+/// Connections that say nothing and leave, half a request, silence until `timeout http-request`, a request and nothing
+/// after it. Each is over before the next comes.
 fn probes(flavour: Flavour, option: &str, count: usize) -> Vec<String> {
-    logged(flavour, &format!("{option};log-format \"LINE %ST %ts %r\""), count, |lab| {
+    logged(flavour, &format!("{option};timeout http-request 2s;log-format \"LINE %ST %ts %r\""), count, |lab| {
+        let is_over = || {
+            lab.proxy.wait_for_number(15, "px", "FRONTEND", "scur", 0);
+            lab.settle();
+        };
         drop(lab.client());
-        thread::sleep(Duration::from_millis(100));
+        is_over();
         let mut half = lab.client();
         half.send("GET / HT");
-        thread::sleep(Duration::from_millis(100));
+        lab.proxy.wait_for_number(15, "px", "FRONTEND", "scur", 1);
         drop(half);
-        thread::sleep(Duration::from_millis(100));
-        // Silent until `timeout http-request`.
-        assert!(!lab.client().is_closed_within(Duration::from_millis(100)));
-        let mut client = lab.client();
-        client.get("/");
-        thread::sleep(Duration::from_millis(100));
+        is_over();
+        assert!(lab.client().is_closed_within(Duration::from_secs(20)));
+        is_over();
+        lab.client().get("/");
+        is_over();
     })
 }
 

@@ -1,7 +1,7 @@
 //! Every HTTP time-out, side by side with HAProxy: what the client is told and what the log says.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::origin::BlackHole;
 use crate::support::*;
@@ -75,7 +75,7 @@ fn request_body_that_stops(flavour: Flavour) {
         assert_eq!(response.status, 408);
     }
     client.expect_end();
-    let logs = lab.proxy.syslog().wait_for_exchanges(5, "px", 1);
+    let logs = lab.proxy.syslog().wait_for_exchanges(15, "px", 1);
     assert!(logs[0].termination.starts_with('c'), "{:?}", logs[0]);
     assert!(lab.origin().seen().is_empty(), "half a request is no request");
 }
@@ -83,11 +83,12 @@ fn request_body_that_stops(flavour: Flavour) {
 fn keep_alive_that_idles(flavour: Flavour) -> Vec<String> {
     let mut lab = Lab::plain(flavour, "    timeout http-keep-alive 1s");
     let mut client = lab.client();
+    let started = Instant::now();
     let response = client.get("/");
     lab.note_answer(&response);
-    let is_open = !client.is_closed_within(Duration::from_millis(600));
-    let is_closed = client.is_closed_within(Duration::from_millis(900));
-    lab.note(format!("open at first: {is_open}, closed then: {is_closed}"));
+    let is_closed = client.is_closed_within(Duration::from_secs(20));
+    lab.note(format!("closed: {is_closed}"));
+    assert!(started.elapsed() > Duration::from_millis(950), "{:?}", started.elapsed());
     lab.finish(1)
 }
 
@@ -171,7 +172,7 @@ fn queue_that_is_too_slow(flavour: Flavour) -> Vec<String> {
     let mut lab = Lab::start(flavour, vec![origin], &text);
     let (mut first, mut second) = (lab.client(), lab.client());
     first.send(get("/?delay=3000"));
-    pause(200);
+    lab.origin().wait_for_requests(15, 1);
     second.send(get("/queued"));
     let response = second.response("GET");
     lab.note_local(&response);
@@ -184,12 +185,12 @@ fn queue_that_is_too_slow(flavour: Flavour) -> Vec<String> {
 fn tarpit(flavour: Flavour) -> Vec<String> {
     let mut lab = Lab::plain(flavour, "    timeout tarpit 1s\n    http-request tarpit if { path /pit }");
     let mut client = lab.client();
+    let started = Instant::now();
     client.send(get("/pit"));
-    let is_silent = !client.is_closed_within(Duration::from_millis(500)) && client.wire.pending.is_empty();
-    lab.note(format!("silent at first: {is_silent}"));
     let response = client.response("GET");
     lab.note_local(&response);
-    let is_closed = client.is_closed_within(Duration::from_millis(500));
+    assert!(started.elapsed() > Duration::from_millis(950), "{:?}", started.elapsed());
+    let is_closed = client.is_closed_within(Duration::from_secs(10));
     lab.note(format!("closed: {is_closed}"));
     lab.finish(1)
 }
@@ -200,7 +201,7 @@ fn tunnel_that_idles(flavour: Flavour) -> Vec<String> {
         exchange.echo_all()
     });
     // The tunnel's time is its own: the other two are shorter.
-    let lines = "    timeout tunnel 2s\n    timeout client 1s\n    timeout server 1s";
+    let lines = "    timeout tunnel 4s\n    timeout client 1s\n    timeout server 1s";
     let mut lab = Lab::listen(flavour, vec![origin], lines);
     let mut client = lab.client();
     let response = client.ask("GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n");
@@ -208,7 +209,7 @@ fn tunnel_that_idles(flavour: Flavour) -> Vec<String> {
     pause(1500);
     client.send("still there");
     assert_eq!(client.wire.exactly(11).expect("echoed"), b"still there");
-    let is_closed = client.is_closed_within(Duration::from_millis(3000));
+    let is_closed = client.is_closed_within(Duration::from_secs(20));
     lab.note(format!("closed: {is_closed}"));
     lab.finish(1)
 }
@@ -216,8 +217,8 @@ fn tunnel_that_idles(flavour: Flavour) -> Vec<String> {
 fn client_that_leaves_while_waiting(flavour: Flavour) -> Vec<String> {
     let lab = Lab::plain(flavour, "    no option abortonclose");
     let mut client = lab.client();
-    client.send(get("/?delay=1000"));
-    pause(300);
+    client.send(get("/?delay=2000"));
+    lab.origin().wait_for_requests(15, 1);
     drop(client);
     lab.finish(1)
 }
@@ -239,9 +240,10 @@ fn client_that_leaves_the_queue(flavour: Flavour) -> Vec<String> {
     let text = format!("listen px\n    bind 127.0.0.1:{{port}}\n{lines}\n");
     let mut lab = Lab::start(flavour, vec![origin], &text);
     let (mut first, mut second) = (lab.client(), lab.client());
-    first.send(get("/?delay=2000"));
-    pause(200);
+    first.send(get("/?delay=4000"));
+    lab.origin().wait_for_requests(15, 1);
     second.send(get("/queued"));
+    lab.proxy.wait_for_number(15, "px", "BACKEND", "qcur", 1);
     pause(1000);
     drop(second);
     let response = first.response("GET");

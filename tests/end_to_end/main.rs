@@ -19,6 +19,7 @@ mod http_exchanges;
 mod http_failures;
 mod http_limits;
 mod http_log_lines;
+mod http_log_states;
 mod http_messages;
 mod http_messages_answers;
 mod http_messages_bodies;

@@ -9,6 +9,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::support::http_log::HttpLog;
 use crate::support::*;
@@ -43,9 +47,13 @@ on_each_proxy!(
     by_rdp_cookie,
     error_files,
     retries_2,
+    limits_weights_and_checks_are_in_the_figures,
+    log_lines_go_to_both_facilities,
+    commented_lines_come_to_life,
 );
 on_each_engine!(
     the_files_as_written_load,
+    warnings_say_what_to_write_today,
     the_file_as_it_stands_runs,
     reqisetbe_goes_before_use_backend,
     a_server_without_index_html_is_not_used,
@@ -207,6 +215,8 @@ fn the_files_as_written_load(flavour: Flavour) {
         as_written(tutorial),
         config("mqtt-and-web.cfg"),
         as_written(&config("mqtt-and-web.cfg")),
+        // As the tutorial prints it: nothing is indented.
+        as_written(tutorial).lines().map(|line| line.trim_start().to_owned() + "\n").collect(),
     ];
     for text in texts {
         let path = directory.path().join("web.cfg");
@@ -217,6 +227,29 @@ fn the_files_as_written_load(flavour: Flavour) {
         assert!(String::from_utf8_lossy(&output.stdout).contains("Configuration file is valid"), "{said}");
         assert!(!said.contains("[ALERT]"), "{said}");
     }
+}
+
+fn warnings_say_what_to_write_today(flavour: Flavour) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("web.cfg");
+    fs::write(&path, config("web.cfg")).expect("written");
+    let output = flavour.command().arg("-c").arg("-f").arg(&path).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("[WARNING]")).collect();
+    for (old, modern) in [
+        ("'nbproc'", "nbthread"),
+        ("'block'", "http-request deny"),
+        ("'reqisetbe'", "use_backend with a condition"),
+        ("'option httpchk'", "GET /index.html HTTP/1.0"),
+    ] {
+        assert!(warnings.iter().any(|line| line.contains(old) && line.contains(modern)), "{old}: {said}");
+    }
+    // One for each such line, and nothing that is not so.
+    let expected = ["'nbproc'", "'block'", "'reqisetbe'", "'option httpchk'"];
+    let other: Vec<_> = warnings.iter().filter(|line| !expected.iter().any(|old| line.contains(old))).collect();
+    // This machine's own limits may be too low for the file.
+    assert!(other.iter().all(|line| line.contains("FD limit")), "{other:#?}");
+    assert_eq!(warnings.len() - other.len(), 1 + 2 + 3 + 1, "{said}");
 }
 
 /// On the ports that it names, 80 among them.
@@ -315,7 +348,7 @@ fn a_server_without_index_html_is_not_used(flavour: Flavour) {
             Next::Close
         }),
     );
-    eventually(10, "web1 is down", || match (0..4).find(|_| web.server_of_host("www.abc.com") == "web1") {
+    eventually(30, "web1 is down", || match (0..4).find(|_| web.server_of_host("www.abc.com") == "web1") {
         None => Ok(()),
         Some(_) => Err("web1 is used".to_string()),
     });
@@ -495,21 +528,37 @@ fn by_static_rr(flavour: Flavour) {
 }
 
 fn by_leastconn(flavour: Flavour) {
-    let web = Web::start(flavour);
+    let mut web = Web::start(flavour);
+    // Nobody is answered before all twelve are with a server.
+    let gate = Arc::new(AtomicBool::new(false));
+    for name in ["a1", "a2", "a3"] {
+        let address = web.http[name].address();
+        web.http.remove(name);
+        let shut = Arc::clone(&gate);
+        let held = HttpOrigin::start_on(address, move |exchange| {
+            while !shut.load(Ordering::Acquire) {
+                thread::sleep(Duration::from_millis(10));
+            }
+            exchange.answer("200 OK", &format!("X-Server: {name}\r\n"), b"");
+            Next::Close
+        });
+        web.http.insert(name.to_string(), held);
+    }
     let port = web.port("127.0.0.1:8103");
-    let mut held: Vec<HttpClient> = (0..12)
+    let mut clients: Vec<HttpClient> = (0..12)
         .map(|number| {
             let mut client = HttpClient::connect(port);
-            client.send(get(&format!("/{number}?delay=3000")));
+            client.send(get(&format!("/{number}")));
             // Each is with its server before the next comes.
-            eventually(5, "the request is with a server", || {
+            eventually(20, "the request is with a server", || {
                 let taken: usize = ["a1", "a2", "a3"].iter().map(|name| web.http[*name].connections()).sum();
                 if taken > number { Ok(()) } else { Err(taken.to_string()) }
             });
             client
         })
         .collect();
-    let servers: Vec<String> = held.iter_mut().map(|client| client.response("GET").server().to_string()).collect();
+    gate.store(true, Ordering::Release);
+    let servers: Vec<String> = clients.iter_mut().map(|client| client.response("GET").server().to_string()).collect();
     assert_eq!(counts(&servers), [("a1", 2), ("a2", 4), ("a3", 6)].into());
 }
 
@@ -605,7 +654,7 @@ fn error_files(flavour: Flavour) {
             .collect();
         assert_eq!(lines.lines().count(), 5);
         text.replace("    balance roundrobin #", &format!("{lines}    balance roundrobin #"))
-            .replace("timeout server 30000ms", "timeout server 500ms")
+            .replace("timeout server 30000ms", "timeout server 2000ms")
             .replace(
                 "    block if missing_cl\n",
                 "    http-request deny deny_status 500 if { path /500 }\n    block if missing_cl\n",
@@ -620,7 +669,7 @@ fn error_files(flavour: Flavour) {
     // `block` comes before all http-request rules: this request passes it.
     let passes = "POST /500?sip_apiname=1 HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
     expect(web.ask(POLICIES, passes), 500);
-    expect(web.ask(MAIN, &get("/?delay=2000")), 504);
+    expect(web.ask(MAIN, &get("/?delay=8000")), 504);
     let (mms1, denali1) = (web.http["mms1"].address(), web.http["denali1"].address());
     web.http.remove("mms1");
     web.http.remove("denali1");
@@ -644,4 +693,81 @@ fn retries_2(flavour: Flavour) {
     let log = web.last_log("policies");
     assert_eq!(log.termination, "SC--");
     assert_eq!(log.connections.rsplit('/').next(), Some("2"), "{log:?}");
+}
+
+fn figures(web: &Web) -> Table {
+    let head = "Host: test\r\nAuthorization: Basic YWRtaW46YWRtaW4=\r\n";
+    Table::parse(&web.ask(STATS, &format!("GET /stats;csv HTTP/1.1\r\n{head}\r\n")).text())
+}
+
+/// `maxconn`, `weight`, `check`, `balance` and `cookie`, where the stats page shows them.
+fn limits_weights_and_checks_are_in_the_figures(flavour: Flavour) {
+    let web = Web::start(flavour);
+    let table = figures(&web);
+    let number = |proxy: &str, name: &str, column: &str| table.number(proxy, name, column);
+    assert_eq!(number("stats", "FRONTEND", "slim"), 10);
+    assert_eq!(number("main", "FRONTEND", "slim"), 4096);
+    assert_eq!((number("webserver", "web1", "weight"), number("webserver", "web2", "weight")), (5, 3));
+    assert_eq!((number("dynamic", "test1", "slim"), number("dynamic", "test2", "slim")), (2000, 2000));
+    assert_eq!(number("webserver", "web1", "check_rise"), 2);
+    assert_eq!(number("webserver", "web1", "check_fall"), 3);
+    assert_eq!((table.text("webserver", "web1", "cookie"), table.text("webserver", "web2", "cookie")), ("1", "2"));
+    assert_eq!(table.text("tcptest", "BACKEND", "algo"), "source");
+    assert_eq!(table.text("tcptest", "BACKEND", "mode"), "tcp");
+    assert_eq!(table.text("dynamic", "BACKEND", "algo"), "roundrobin");
+    // `tcptest` has no checks.
+    assert_eq!(table.text("tcptest", "s1", "status"), "no check");
+}
+
+/// `log 127.0.0.1 local0` takes everything, `log 127.0.0.1 local1 notice` what is at least a notice.
+fn log_lines_go_to_both_facilities(flavour: Flavour) {
+    let mut web =
+        Web::edited(flavour, |text| text.replace("server test1", "default-server inter 100 fall 1\n    server test1"));
+    web.server_of_host("www.abc.com");
+    web.last_log("main");
+    web.http.remove("test1");
+    // local0 is facility 16, local1 is 17; an alert has severity 1, a line of traffic 6.
+    let syslog = web.proxy.syslog();
+    for priority in ["<129>", "<137>"] {
+        syslog.wait_for(20, "the server's end", |line| {
+            line.starts_with(priority) && line.contains("Server dynamic/test1 is DOWN")
+        });
+    }
+    let lines = syslog.lines();
+    assert!(lines.iter().any(|line| line.starts_with("<134>") && line.contains(" main webserver/")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.starts_with("<142>")), "{lines:#?}");
+}
+
+/// `#option forwardfor`, `#option redispatch` and the time-outs that the file has as comments. (`http-keep-alive10s`
+/// lacks a blank.)
+fn commented_lines_come_to_life(flavour: Flavour) {
+    let mut web = Web::edited(flavour, |text| {
+        let mut text = text.replace("#timeout http-keep-alive10s", "#timeout http-keep-alive 10s");
+        for line in [
+            "option forwardfor",
+            "option redispatch",
+            "timeout check 2000",
+            "timeout http-keep-alive 10s",
+            "timeout http-request 10s",
+            "timeout queue 1m",
+        ] {
+            assert!(text.contains(&format!("#{line}")), "{line}");
+            text = text.replace(&format!("#{line}"), line);
+        }
+        // It finds out by itself that a server is gone.
+        text.replace("80 check maxconn 2000", "80 maxconn 2000")
+            .replace("timeout http-request 10s", "timeout http-request 1s")
+    });
+    let first = web.server_of_host("other.test");
+    let seen = web.http[&first].seen();
+    let request = seen.iter().find(|seen| seen.head.word(1) == "/").expect("the request");
+    assert_eq!(request.head.header("x-forwarded-for"), Some("127.0.0.1"));
+    web.http.remove("test1");
+    for _ in 0..4 {
+        assert_eq!(web.server_of_host("other.test"), "test2", "another server is tried");
+    }
+    let mut slow = HttpClient::connect(web.port(MAIN));
+    slow.send("GET / HT");
+    assert_eq!(slow.response("GET").status, 408);
+    slow.expect_end();
 }

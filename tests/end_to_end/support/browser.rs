@@ -202,7 +202,7 @@ impl Element<'_> {
     /// Clicks what leads to another page, and waits until that has come.
     pub fn click_away(&self) {
         self.click();
-        eventually(10, "another page", || if self.is_there() { Err(self.browser.address()) } else { Ok(()) });
+        eventually(30, "another page", || if self.is_there() { Err(self.browser.address()) } else { Ok(()) });
     }
 
     fn ask(&self, what: &str) -> Result<Value, String> {

@@ -121,6 +121,12 @@ impl HttpClient {
         assert!(self.wire.pending.is_empty(), "more came: {:?}", String::from_utf8_lossy(&self.wire.pending));
     }
 
+    /// Whether the proxy closes after this answer: for sure when it says so, and at once when it does not say.
+    pub fn is_closed_after(&mut self, response: &Response) -> bool {
+        let announced = response.framing == Some(Framing::Close) || response.head.has_token("connection", "close");
+        self.is_closed_within(Duration::from_millis(if announced { 20_000 } else { 300 }))
+    }
+
     /// Whether the proxy closes within a time (without sending anything more).
     pub fn is_closed_within(&mut self, time: Duration) -> bool {
         self.wire.stream.set_read_timeout(Some(time)).expect("a timeout");

@@ -59,24 +59,16 @@ impl HttpLog {
         })
     }
 
-    /// All that must be equal for the same event on two proxies. Times are rounded to seconds, which every
-    /// scenario's own waits are multiples of. The size is left out: HAProxy 2.x counts its own representation of a
-    /// message, which is some bytes more or less than what it sends.
+    /// All that must be equal for the same event on two proxies, but the times, which [`is_same`] compares with a
+    /// tolerance. The size is left out: HAProxy 2.x counts its own representation of a message, which is some bytes
+    /// more or less than what it sends.
     pub fn normalised(&self) -> String {
-        let seconds = |time: &String| {
-            let (plus, digits) = time.strip_prefix('+').map_or(("", time.as_str()), |digits| ("+", digits));
-            match digits.parse::<i64>() {
-                Ok(ms) if ms >= 0 => format!("{plus}{}", (ms + 500) / 1000),
-                _ => time.clone(),
-            }
-        };
-        let timers: Vec<String> = self.timers.iter().map(seconds).collect();
         format!(
             "log: {} {}/{} {} {} {} {} {} {} {} {:?} {:?}",
             self.frontend,
             self.backend,
             self.server,
-            timers.join("/"),
+            self.timers.join("/"),
             self.status,
             self.request_cookie,
             self.response_cookie,
@@ -87,6 +79,51 @@ impl HttpLog {
             self.request
         )
     }
+}
+
+/// How far two proxies' times for the same wait may be apart, in milliseconds: nearly as much as the second that the
+/// scenarios' own waits differ by, since a busy machine holds up whom it likes.
+const TOLERANCE_MS: i64 = 900;
+
+/// Whether two notes tell the same; of a log line ([`HttpLog::normalised`]) the times may differ a little.
+pub fn is_same(theirs: &str, ours: &str) -> bool {
+    let words = |note: &str| note.split(' ').map(str::to_string).collect::<Vec<_>>();
+    let (theirs, ours) = (words(theirs), words(ours));
+    if theirs.first().is_none_or(|word| word != "log:") {
+        return theirs == ours;
+    }
+    // log: frontend backend/server timers …
+    theirs.len() == ours.len()
+        && theirs.iter().zip(&ours).enumerate().all(|(index, (theirs, ours))| match index {
+            3 => are_same_times(theirs, ours),
+            _ => theirs == ours,
+        })
+}
+
+fn are_same_times(theirs: &str, ours: &str) -> bool {
+    let (theirs, ours): (Vec<&str>, Vec<&str>) = (theirs.split('/').collect(), ours.split('/').collect());
+    theirs.len() == ours.len()
+        && theirs.iter().zip(ours).all(|(theirs, ours)| {
+            // `+`: logged before the end.
+            theirs.starts_with('+') == ours.starts_with('+')
+                && match (theirs.parse::<i64>(), ours.parse::<i64>()) {
+                    // Not reached, on both.
+                    (Ok(theirs), Ok(ours)) if theirs < 0 || ours < 0 => theirs == ours,
+                    (Ok(theirs), Ok(ours)) => (theirs - ours).abs() <= TOLERANCE_MS,
+                    _ => *theirs == ours,
+                }
+        })
+}
+
+#[test]
+fn times_may_differ_by_less_than_a_second() {
+    let line = |times: &str| format!("log: px px/s1 {times} 200 - - ---- 1/1/0/0/0 0/0 \"\" \"GET / HTTP/1.1\"");
+    assert!(is_same(&line("0/0/1/1003/1004"), &line("0/1/0/1890/1890")));
+    assert!(!is_same(&line("0/0/0/1000/1000"), &line("0/0/0/3/3")), "a second's wait did not take place");
+    assert!(!is_same(&line("0/0/0/-1/5"), &line("0/0/0/0/5")), "what was not reached has no time");
+    assert!(!is_same(&line("0/0/0/1/+5"), &line("0/0/0/1/5")));
+    assert!(!is_same(&line("0/0/0/1/1"), &line("0/0/0/1/1").replace("200", "404")));
+    assert!(!is_same("closed: true", "closed: false"));
 }
 
 impl Syslog {
