@@ -224,17 +224,6 @@ impl HttpSession {
         around.http.give_back(work);
     }
 
-    /// Ends whatever is going on, from outside.
-    pub(super) fn abort<D: Driver>(&mut self, around: &mut Surroundings<D>, cause: Cause, phase: Phase) -> Step {
-        let Some(mut work) = self.work.take() else { return self.over(around) };
-        if work.termination.is_none() {
-            work.termination = Some(Termination::new(cause, phase));
-        }
-        let step = self.end_without_answer(around, &mut work);
-        around.http.give_back(work);
-        step
-    }
-
     /// Ends the session: operations in flight are cancelled.
     pub fn over<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
         if matches!(self.stage, Stage::Closing) {

@@ -29,7 +29,7 @@ mod work;
 
 use super::surroundings::Surroundings;
 use super::tcp::{Accepted, ClientAddress, Step};
-use super::termination::{Cause, Phase};
+use super::termination::{Cause, Phase, Termination};
 use super::token::{Operation, ServerOperation, SlotKey};
 use crate::config::model::{ListenerId, ProxyId, ServerId};
 use crate::io::{Completion, Driver, Socket};
@@ -329,7 +329,28 @@ impl HttpSession {
             SessionKill::Killed => Cause::Killed,
             SessionKill::BackupReplaced => Cause::BackupReplaced,
         };
-        self.abort(around, cause, Phase::Finished)
+        let Some(mut work) = self.work.take() else { return self.over(around) };
+        let phase = match self.stage {
+            Stage::Queued(_) => Phase::Queue,
+            Stage::Connecting | Stage::Abandoning | Stage::TurnAround => Phase::Connect,
+            Stage::Tarpit { .. } => Phase::Tarpit,
+            Stage::Response | Stage::HoldingResponse => Phase::Headers,
+            Stage::Bodies => Phase::Data,
+            Stage::Answering => Phase::Last,
+            _ => Phase::Finished,
+        };
+        work.termination.get_or_insert(Termination::new(cause, phase));
+        let step = match phase {
+            // As when the server itself had gone: the client is told while that is possible.
+            Phase::Headers => {
+                work.client_keeps_alive = false;
+                self.drop_server(around, &mut work);
+                work.exchange.response.clear();
+                self.error_answer(around, &mut work, 502)
+            }
+            _ => self.end_without_answer(around, &mut work),
+        };
+        self.keep(around, work, step)
     }
 
     /// Nothing in flight: [`HttpSession::close`] may be called.
