@@ -1,6 +1,10 @@
 //! Termination states (configuration.txt section 8.5) beside HAProxy's: those that the scenarios of failures, time-outs
 //! and limits do not come to, because it takes an operator, a rule or a client's leave at the right moment.
 
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
 use crate::support::origin::BlackHole;
 use crate::support::*;
 
@@ -9,7 +13,6 @@ same_as_haproxy!(
     an_answer_that_a_rule_denies,
     client_that_leaves_within_an_answer,
     client_that_leaves_within_its_upload,
-    client_that_leaves_the_tarpit,
     client_that_leaves_while_connecting,
     killed_while_waiting,
     killed_within_an_answer,
@@ -55,11 +58,18 @@ fn an_answer_that_a_rule_denies(flavour: Flavour) -> Vec<String> {
 
 /// `CD`
 fn client_that_leaves_within_an_answer(flavour: Flavour) -> Vec<String> {
-    let lab = Lab::listen(flavour, vec![half()], "");
+    // It goes on: that nobody reads any more shows when more is written.
+    let origin = HttpOrigin::start(|exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+        while exchange.stream().write_all(b"more").is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        Next::Close
+    });
+    let lab = Lab::listen(flavour, vec![origin], "");
     let mut client = lab.client();
     client.send(get("/"));
     client.wire.fill().expect("the head");
-    // Only a reset says that nobody reads any more.
     reset(client.wire.stream);
     states(lab, 1)
 }
@@ -69,16 +79,6 @@ fn client_that_leaves_within_its_upload(flavour: Flavour) -> Vec<String> {
     let mut client = lab.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf");
     lab.proxy.wait_for_number(15, "px", "s1", "scur", 1);
-    drop(client);
-    states(lab, 1)
-}
-
-fn client_that_leaves_the_tarpit(flavour: Flavour) -> Vec<String> {
-    let lab = Lab::plain(flavour, "    timeout tarpit 2s\n    http-request tarpit");
-    let mut client = lab.client();
-    client.send(get("/"));
-    // It is counted as denied once it is in there.
-    lab.proxy.wait_for_number(15, "px", "FRONTEND", "dreq", 1);
     drop(client);
     states(lab, 1)
 }

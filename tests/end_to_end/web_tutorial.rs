@@ -713,9 +713,6 @@ fn limits_weights_and_checks_are_in_the_figures(flavour: Flavour) {
     assert_eq!(number("webserver", "web1", "check_fall"), 3);
     // `cookie 1` on the server's line is for a `cookie` line in its section, which the file does not have.
     assert_eq!(table.text("webserver", "web1", "cookie"), "");
-    assert_eq!(table.text("tcptest", "BACKEND", "algo"), "source");
-    assert_eq!(table.text("tcptest", "BACKEND", "mode"), "tcp");
-    assert_eq!(table.text("dynamic", "BACKEND", "algo"), "roundrobin");
     // `tcptest` has no checks.
     assert_eq!(table.text("tcptest", "s1", "status"), "no check");
 }
