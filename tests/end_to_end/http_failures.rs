@@ -228,8 +228,9 @@ fn a_full_server_queues(flavour: Flavour) -> Vec<String> {
         .into_iter()
         .map(|note| match note.strip_prefix("log: ") {
             Some(log) => {
+                // frontend backend/server times status cookie cookie state retries queues …
                 let words: Vec<&str> = log.split(' ').collect();
-                format!("log: {} {} {}", words[2], words[6], words[8])
+                format!("log: {} {} {} {}", words[1], words[3], words[6], words[8])
             }
             None => note,
         })

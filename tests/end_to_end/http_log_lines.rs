@@ -9,6 +9,7 @@ use crate::support::*;
 same_as_haproxy!(
     tags_of_the_request,
     tags_of_addresses_dates_and_times,
+    counts_of_connections,
     captures_in_every_style,
     flags_quote_and_escape,
     expressions,
@@ -29,13 +30,13 @@ same_as_haproxy!(
 /// must begin with `LINE`, so that the start messages of either proxy stay out.
 fn logged(flavour: Flavour, lines: &str, count: usize, script: impl FnOnce(&Lab)) -> Vec<String> {
     let text = format!(
-        "frontend px\n    bind 127.0.0.1:{{port}}\n    default_backend b\n    timeout http-request 300ms\n    {}\n\
+        "frontend px\n    bind 127.0.0.1:{{port}}\n    default_backend b\n    timeout http-request 20s\n    {}\n\
          backend b\n    server s1 {{s1}}\n",
         lines.replace(';', "\n    ")
     );
     let mut setup = Setup::new(flavour);
     let text = text.replace("{syslog}", &setup.syslog.address().to_string());
-    setup.defaults.push("timeout client 5s".to_string());
+    setup.defaults.push("timeout client 20s".to_string());
     let lab = Lab::start_with(setup, vec![HttpOrigin::named("s1")], &text);
     script(&lab);
     let found = || {
@@ -110,6 +111,24 @@ fn tags_of_addresses_dates_and_times(flavour: Flavour) -> Vec<String> {
         words.collect::<Vec<_>>().join(" ")
     };
     lines.iter().map(masked).collect()
+}
+
+/// One after the other, then two at once that have their servers and wait for the last byte of their own requests.
+fn counts_of_connections(flavour: Flavour) -> Vec<String> {
+    logged(flavour, "log-format \"LINE %HU %ac/%fc/%bc/%sc/%rc %sq/%bq\"", 4, |lab| {
+        ask(lab, get("/first"));
+        ask(lab, get("/second"));
+        let mut clients = [lab.client(), lab.client()];
+        for (others, client) in clients.iter_mut().enumerate() {
+            client.send(format!("POST /{others} HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n"));
+            lab.proxy.wait_for_number(15, "b", "s1", "scur", others as u64 + 1);
+        }
+        for client in &mut clients {
+            lab.settle();
+            client.send("x");
+            assert_eq!(client.response("POST").status, 200);
+        }
+    })
 }
 
 const CAPTURES: &str = "capture request header X-More len 20;capture request header X-Odd len 30;\
@@ -194,7 +213,7 @@ fn dontlog_normal(flavour: Flavour) -> Vec<String> {
 /// Connections that say nothing and leave, half a request, silence until `timeout http-request`, a request and nothing
 /// after it. Each is over before the next comes.
 fn probes(flavour: Flavour, option: &str, count: usize) -> Vec<String> {
-    logged(flavour, &format!("{option};timeout http-request 2s;log-format \"LINE %ST %ts %r\""), count, |lab| {
+    logged(flavour, &format!("{option};timeout http-request 4s;log-format \"LINE %ST %ts %r\""), count, |lab| {
         let is_over = || {
             lab.proxy.wait_for_number(15, "px", "FRONTEND", "scur", 0);
             lab.settle();

@@ -1,7 +1,8 @@
 //! A client that sends what it is told and reads answers strictly.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, Shutdown};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use super::{connect, connect_from};
 
 pub struct HttpClient {
     pub wire: Wire,
+    /// Gone when the client is: the kernel learns of it later, if another thread starts a process just then, which
+    /// has a copy of the socket until it runs its own program.
+    pub presence: Arc<()>,
 }
 
 /// An answer, read to its own end.
@@ -37,12 +41,16 @@ impl Response {
 }
 
 impl HttpClient {
+    fn new(stream: TcpStream) -> HttpClient {
+        HttpClient { wire: Wire::new(stream), presence: Arc::default() }
+    }
+
     pub fn connect(port: u16) -> HttpClient {
-        HttpClient { wire: Wire::new(connect(port)) }
+        HttpClient::new(connect(port))
     }
 
     pub fn connect_from(source: Ipv4Addr, port: u16) -> HttpClient {
-        HttpClient { wire: Wire::new(connect_from(source, port)) }
+        HttpClient::new(connect_from(source, port))
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

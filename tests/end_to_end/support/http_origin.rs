@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -57,9 +57,9 @@ impl Exchange<'_> {
     pub fn body(&mut self) -> Result<&Body, String> {
         if self.body.is_none() {
             // A request that is cut off has not arrived, whatever becomes of it.
-            self.is_noted = true;
+            let was_noted = std::mem::replace(&mut self.is_noted, true);
             self.body = Some(self.wire.body(framing(&self.head, Framing::None)?)?);
-            self.is_noted = false;
+            self.is_noted = was_noted;
             self.note();
         }
         self.body.as_ref().ok_or_else(String::new)
@@ -93,6 +93,10 @@ impl Exchange<'_> {
 
     /// Sends bytes as they are; whether the proxy still takes them is its own affair.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        if self.body.is_none() && matches!(framing(&self.head, Framing::None), Ok(Framing::None)) {
+            // It is all there.
+            self.note();
+        }
         let _ = self.wire.stream.write_all(bytes.as_ref());
     }
 
@@ -121,13 +125,20 @@ impl Exchange<'_> {
 impl HttpOrigin {
     /// Runs `serve` for each request.
     pub fn start(serve: impl Fn(&mut Exchange) -> Next + Send + Sync + 'static) -> HttpOrigin {
-        HttpOrigin::start_on(SocketAddr::from(([127, 0, 0, 1], ports::free_port())), serve)
+        HttpOrigin::start_listening(ports::listener(), serve)
     }
 
     pub fn start_on(address: SocketAddr, serve: impl Fn(&mut Exchange) -> Next + Send + Sync + 'static) -> HttpOrigin {
+        HttpOrigin::start_listening(TcpListener::bind(address).expect("the origin listens"), serve)
+    }
+
+    fn start_listening(
+        listener: TcpListener,
+        serve: impl Fn(&mut Exchange) -> Next + Send + Sync + 'static,
+    ) -> HttpOrigin {
         let record = Arc::new(Record::default());
         let shared = Arc::clone(&record);
-        let origin = Origin::start_on(address, move |stream| {
+        let origin = Origin::start_listening(listener, move |stream| {
             shared.open.fetch_add(1, Ordering::Relaxed);
             connection(stream, &shared, &serve);
             shared.open.fetch_sub(1, Ordering::Relaxed);

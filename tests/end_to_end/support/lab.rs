@@ -1,14 +1,15 @@
 //! Side by side: one configuration and one script of requests, on HAProxy and on Ringway, and everything that can be
 //! seen from outside compared: answers, what the origins were sent, log lines.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::http_client::{HttpClient, Response};
 use super::http_log::is_same;
 use super::http_origin::HttpOrigin;
 use super::http_wire::{Framing, latin_1, sorted};
+use super::proxy::{clients_of, is_listening};
 use super::{Flavour, Running, Setup, ports, stats};
 
 /// A proxy in front of origins, and the notes taken while a script runs against it.
@@ -17,7 +18,11 @@ pub struct Lab {
     pub port: u16,
     pub origins: Vec<HttpOrigin>,
     notes: Vec<String>,
+    earlier: Mutex<Earlier>,
 }
+
+/// The clients so far, by their port, and whether they are still there.
+type Earlier = Vec<(u16, Weak<()>)>;
 
 impl Lab {
     /// `text` after our `global` and `defaults` (mode http, httplog, one worker): `{port}` stands for the port that
@@ -35,7 +40,7 @@ impl Lab {
         for (index, origin) in origins.iter().enumerate() {
             text = text.replace(&format!("{{s{}}}", index + 1), &origin.address().to_string());
         }
-        Lab { proxy: setup.start(&text, &[port]), port, origins, notes: Vec::new() }
+        Lab { proxy: setup.start(&text, &[port]), port, origins, notes: Vec::new(), earlier: Mutex::default() }
     }
 
     /// `listen px` with `lines`, and all origins as servers s1, s2… behind it.
@@ -57,8 +62,41 @@ impl Lab {
         }
     }
 
+    /// A new connection, once the proxy is done with those that their clients have closed: what it counts and which
+    /// server connections it has at hand must not depend on which of the two events it sees first.
     pub fn client(&self) -> HttpClient {
-        HttpClient::connect(self.port)
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if !earlier.is_empty() {
+            self.wait_for_departures(&mut earlier);
+        }
+        let client = HttpClient::connect(self.port);
+        let address = client.wire.stream.local_addr().expect("its address");
+        earlier.push((address.port(), Arc::downgrade(&client.presence)));
+        client
+    }
+
+    /// A proxy that has an answer to wait for may keep a connection whose client has left: that is not waited for twice.
+    fn wait_for_departures(&self, earlier: &mut Earlier) {
+        let deadline = Instant::now() + Duration::from_secs(3);
+        loop {
+            let open = clients_of(self.port);
+            let is_here = |port: u16, presence: &Weak<()>| {
+                presence.strong_count() > 0 && open.iter().any(|end| *end == (port, true))
+            };
+            let is_done = |port: u16| !open.iter().any(|(client, _)| *client == port);
+            if earlier.iter().all(|(port, presence)| is_here(*port, presence) || is_done(*port)) {
+                break;
+            }
+            if Instant::now() >= deadline {
+                earlier.retain(|(port, presence)| is_here(*port, presence));
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        // Its sockets are closed: its figures follow. A proxy that ends has no page any more.
+        if is_listening(self.proxy.setup.stats_port) {
+            self.settle();
+        }
     }
 
     pub fn origin(&self) -> &HttpOrigin {

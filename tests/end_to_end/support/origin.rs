@@ -1,7 +1,7 @@
 //! Servers behind the proxy, in the test's own process.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -21,11 +21,15 @@ pub struct Origin {
 impl Origin {
     /// Runs `serve` on each connection.
     pub fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
-        Origin::start_on(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, ports::free_port())), serve)
+        Origin::start_listening(ports::listener(), serve)
     }
 
     pub fn start_on(address: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
-        let listener = TcpListener::bind(address).expect("the origin listens");
+        Origin::start_listening(TcpListener::bind(address).expect("the origin listens"), serve)
+    }
+
+    pub fn start_listening(listener: TcpListener, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
+        let address = listener.local_addr().expect("its address");
         SockRef::from(&listener).set_read_timeout(Some(Duration::from_millis(30))).expect("a timeout");
         let stopping = Arc::new(AtomicBool::new(false));
         let serve = Arc::new(serve);

@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::sync::Mutex;
 
+use socket2::{Domain, Socket, Type};
+
 const FIRST: u16 = 10_000;
 const BLOCK: u16 = 200;
 const BLOCKS: u16 = 110;
@@ -24,6 +26,17 @@ pub fn free_port() -> u16 {
     free_range(1)
 }
 
+/// A listener of the loopback network on such a port. A program that knows nothing of the locks may have taken the port
+/// since it was looked at: then it is another one.
+pub fn listener() -> TcpListener {
+    loop {
+        match TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port())) {
+            Ok(listener) => return listener,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}"),
+        }
+    }
+}
+
 /// The first of `count` successive free ports.
 pub fn free_range(count: u16) -> u16 {
     assert!(count <= BLOCK, "a range fits a block");
@@ -36,11 +49,19 @@ pub fn free_range(count: u16) -> u16 {
         }
         let first = blocks.next;
         (blocks.next, blocks.left) = (first + count, blocks.left - count);
-        if (first..first + count).all(|port| TcpListener::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)).is_ok())
-        {
+        if (first..first + count).all(is_free) {
             return first;
         }
     }
+}
+
+/// Bound to see whether it can be, but not listened on: a process that another thread starts at this instant has a copy
+/// of the socket for a while, which would keep who is to listen here from it.
+fn is_free(port: u16) -> bool {
+    let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("beside a socket that lingers");
+    socket.bind(&address.into()).is_ok()
 }
 
 /// Locks a block that no other process has; `held`: how many this one has (the search goes on from there).

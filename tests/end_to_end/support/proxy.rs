@@ -182,14 +182,52 @@ impl Setup {
 /// Whether some socket listens on a TCP port, of any address. Asked of the kernel, since a connection to find out
 /// would be one more session in the proxy's logs and figures.
 pub fn is_listening(port: u16) -> bool {
-    ["/proc/thread-self/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
-        fs::read_to_string(table).unwrap_or_default().lines().skip(1).any(|line| {
-            let mut words = line.split_whitespace().skip(1);
-            let local = words.next().unwrap_or_default();
-            let state = words.nth(1).unwrap_or_default();
-            state == "0A" && local.rsplit(':').next() == Some(&format!("{port:04X}"))
+    sockets().iter().any(|socket| socket.state == LISTEN && socket.local == port)
+}
+
+/// The clients, by port, of the connections to `port` that the proxy has not closed, and whether the client holds its
+/// own end still, be it half closed.
+pub fn clients_of(port: u16) -> Vec<(u16, bool)> {
+    let sockets = sockets();
+    let is_held = |client: u16| {
+        sockets.iter().any(|end| end.local == client && end.remote == port && end.inode != 0 && end.state != CLOSED)
+    };
+    sockets
+        .iter()
+        .filter(|end| end.local == port && [ESTABLISHED, CLOSE_WAIT].contains(&end.state))
+        .map(|end| (end.remote, is_held(end.remote)))
+        .collect()
+}
+
+// States as the kernel numbers them (include/net/tcp_states.h).
+const ESTABLISHED: u8 = 1;
+const CLOSED: u8 = 7;
+const CLOSE_WAIT: u8 = 8;
+const LISTEN: u8 = 10;
+
+/// A line of the kernel's table of TCP sockets: ports, state, and 0 for an inode once no process has it any more.
+struct TcpSocket {
+    local: u16,
+    remote: u16,
+    state: u8,
+    inode: u64,
+}
+
+fn sockets() -> Vec<TcpSocket> {
+    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
+    let parse = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, remote, state, _, _, _, _, _, inode, ..] = words.as_slice() else { return None };
+        let state = u8::from_str_radix(state, 16).ok()?;
+        Some(TcpSocket { local: port(local)?, remote: port(remote)?, state, inode: inode.parse().ok()? })
+    };
+    ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
+        .iter()
+        .flat_map(|table| {
+            let table = fs::read_to_string(table).unwrap_or_default();
+            table.lines().skip(1).filter_map(parse).collect::<Vec<_>>()
         })
-    })
+        .collect()
 }
 
 /// A proxy that runs; killed when dropped.
