@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::http_wire::{Body, Framing, Head, Wire, framing};
-use super::{Origin, eventually, ports, reset};
+use super::origin::listener;
+use super::{Origin, eventually, reset};
 
 /// What becomes of the connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +126,7 @@ impl Exchange<'_> {
 impl HttpOrigin {
     /// Runs `serve` for each request.
     pub fn start(serve: impl Fn(&mut Exchange) -> Next + Send + Sync + 'static) -> HttpOrigin {
-        HttpOrigin::start_listening(ports::listener(), serve)
+        HttpOrigin::start_listening(listener(), serve)
     }
 
     pub fn start_on(address: SocketAddr, serve: impl Fn(&mut Exchange) -> Next + Send + Sync + 'static) -> HttpOrigin {

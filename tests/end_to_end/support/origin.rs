@@ -1,7 +1,7 @@
 //! Servers behind the proxy, in the test's own process.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -18,10 +18,21 @@ pub struct Origin {
     acceptor: Option<JoinHandle<()>>,
 }
 
+/// A listener of the loopback network on a free port. A program that knows nothing of the locks may have taken the port
+/// since it was looked at: then it is another one.
+pub fn listener() -> TcpListener {
+    loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, ports::free_port())) {
+            Ok(listener) => return listener,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}"),
+        }
+    }
+}
+
 impl Origin {
     /// Runs `serve` on each connection.
     pub fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
-        Origin::start_listening(ports::listener(), serve)
+        Origin::start_listening(listener(), serve)
     }
 
     pub fn start_on(address: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
@@ -47,6 +58,8 @@ impl Origin {
                     Err(error) => panic!("the origin cannot accept: {error}"),
                 }
             }
+            // Nobody connects from here on, even while a process that is just being started has a copy of the socket.
+            let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
         });
         Origin { address, stopping, acceptor: Some(acceptor) }
     }

@@ -3,7 +3,7 @@
 //! locking a file each, which the kernel unlocks when the process ends, however it ends.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Mutex;
 
 use socket2::{Domain, Socket, Type};
@@ -24,17 +24,6 @@ static BLOCKS_HELD: Mutex<Blocks> = Mutex::new(Blocks { locks: Vec::new(), next:
 /// A port on which nothing listens, on any address. Successive calls give different ports.
 pub fn free_port() -> u16 {
     free_range(1)
-}
-
-/// A listener of the loopback network on such a port. A program that knows nothing of the locks may have taken the port
-/// since it was looked at: then it is another one.
-pub fn listener() -> TcpListener {
-    loop {
-        match TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port())) {
-            Ok(listener) => return listener,
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}"),
-        }
-    }
 }
 
 /// The first of `count` successive free ports.
