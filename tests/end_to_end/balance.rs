@@ -202,7 +202,7 @@ fn a_backup_is_used_only_when_all_others_are_down(flavour: Flavour) {
         assert_eq!(who(connect(port)), "main");
     }
     proxy.command("disable server px/main");
-    proxy.wait_for_status(5, "px", "main", "MAINT");
+    proxy.wait_for_status(15, "px", "main", "MAINT");
     for _ in 0..4 {
         assert_eq!(who(connect(port)), "spare", "the first backup alone");
     }

@@ -48,7 +48,7 @@ fn unix_and_abstract_sockets(flavour: Flavour) {
         let address = UnixAddress::from_abstract_name(&whole).expect("a name");
         talk(UnixStream::connect_addr(&address).expect("the name accepts"));
     }
-    let sessions = proxy.syslog().wait_for_sessions(5, "px", 8);
+    let sessions = proxy.syslog().wait_for_sessions(15, "px", 8);
     assert!(sessions.iter().all(|session| session.client.starts_with("unix:")), "{sessions:?}");
 }
 
@@ -65,7 +65,7 @@ fn an_inherited_listener(flavour: Flavour) {
     for client in clients {
         client.join().expect("served");
     }
-    proxy.wait_for_number(5, "px", "FRONTEND", "stot", 20);
+    proxy.wait_for_number(15, "px", "FRONTEND", "stot", 20);
 }
 
 fn several_addresses_ranges_and_both_families(flavour: Flavour) {
@@ -84,7 +84,7 @@ fn several_addresses_ranges_and_both_families(flavour: Flavour) {
     talk(TcpStream::connect((Ipv4Addr::new(127, 0, 0, 2), second)).expect("the second address"));
     talk(TcpStream::connect((Ipv6Addr::LOCALHOST, third)).expect("IPv6"));
     talk(TcpStream::connect((Ipv4Addr::LOCALHOST, third)).expect("IPv4 on the same socket"));
-    let sessions = proxy.syslog().wait_for_sessions(5, "px", 6);
+    let sessions = proxy.syslog().wait_for_sessions(15, "px", 6);
     assert!(sessions.iter().any(|session| session.client.starts_with("::1:")), "{sessions:?}");
 }
 
@@ -122,7 +122,7 @@ fn a_unix_server(flavour: Flavour) {
         format!("listen px\n    bind 127.0.0.1:{port}\n    server s1 unix@{} check inter 100\n", path.display());
     let proxy = setup.start(&sections, &[port]);
     talk(connect(port));
-    proxy.wait_for_status(5, "px", "s1", "UP");
+    proxy.wait_for_status(15, "px", "s1", "UP");
 }
 
 fn a_source_address_and_port_range(flavour: Flavour) {
@@ -182,6 +182,6 @@ fn keep_alive_finds_a_client_that_vanished(flavour: Flavour) {
     let _ = client.wait();
     assert_eq!(session.termination, "CD");
     for name in ["FRONTEND", "BACKEND", "s1"] {
-        proxy.wait_for_number(5, "px", name, "scur", 0);
+        proxy.wait_for_number(15, "px", name, "scur", 0);
     }
 }

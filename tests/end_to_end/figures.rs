@@ -43,9 +43,9 @@ fn busy(flavour: Flavour) -> (Running, Origin) {
     let proxy = Setup::new(flavour).start(&sections(port, &origin), &[port]);
     for _ in 0..3 {
         exchange(&mut connect(port), b"hello");
-        proxy.wait_for_number(5, "px", "FRONTEND", "scur", 0);
+        proxy.wait_for_number(15, "px", "FRONTEND", "scur", 0);
     }
-    proxy.wait_for_status(5, "px", "s2", "DOWN");
+    proxy.wait_for_status(15, "px", "s2", "DOWN");
     (proxy, origin)
 }
 
@@ -142,13 +142,13 @@ fn the_admin_form_works(flavour: Flavour) {
         answer.header("location").expect("a location").to_string()
     };
     assert_eq!(done("s=s1&action=maint&b=px"), "/stats;st=DONE");
-    proxy.wait_for_status(5, "px", "s1", "MAINT");
+    proxy.wait_for_status(15, "px", "s1", "MAINT");
     assert_eq!(done("s=s1&action=ready&b=px"), "/stats;st=DONE");
-    proxy.wait_for_status(5, "px", "s1", "UP");
+    proxy.wait_for_status(15, "px", "s1", "UP");
     assert_eq!(done("s=s1&action=drain&b=px"), "/stats;st=DONE");
-    proxy.wait_for_status(5, "px", "s1", "DRAIN");
+    proxy.wait_for_status(15, "px", "s1", "DRAIN");
     assert_eq!(done("s=s1&s=s3&action=ready&b=px"), "/stats;st=DONE");
-    proxy.wait_for_status(5, "px", "s3", "no check");
+    proxy.wait_for_status(15, "px", "s3", "no check");
     assert_eq!(done("s=nobody&action=maint&b=px"), "/stats;st=ERRP");
     assert_eq!(done("s=s1&action=nonsense&b=px"), "/stats;st=ERRP");
     assert_eq!(done("action=maint&b=px"), "/stats;st=NONE");
@@ -269,11 +269,11 @@ fn levels_are_enforced(flavour: Flavour) {
 fn servers_are_disabled_and_weighted_from_the_socket(flavour: Flavour) {
     let (proxy, _origin) = busy(flavour);
     proxy.command("disable server px/s1");
-    proxy.wait_for_status(5, "px", "s1", "MAINT");
+    proxy.wait_for_status(15, "px", "s1", "MAINT");
     proxy.command("enable server px/s1");
-    proxy.wait_for_status(5, "px", "s1", "UP");
+    proxy.wait_for_status(15, "px", "s1", "UP");
     proxy.command("set server px/s1 state drain");
-    proxy.wait_for_status(5, "px", "s1", "DRAIN");
+    proxy.wait_for_status(15, "px", "s1", "DRAIN");
     proxy.command("set server px/s1 state ready");
     proxy.command("set server px/s1 weight 7");
     assert_eq!(proxy.stats().number("px", "s1", "weight"), 7);

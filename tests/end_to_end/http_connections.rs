@@ -295,7 +295,7 @@ fn header_names_keep_their_case(flavour: Flavour) {
     let lab = Lab::plain(flavour, "");
     let response = lab.client().ask("GET / HTTP/1.1\r\nhOsT: test\r\nX-MiXed-Case: a\r\n\r\n");
     assert!(response.head.headers.iter().any(|(name, _)| name == "X-Server"), "{:?}", response.head.headers);
-    let seen = lab.origin().wait_for_requests(5, 1);
+    let seen = lab.origin().wait_for_requests(15, 1);
     assert!(seen[0].head.headers.iter().any(|(name, _)| name == "X-MiXed-Case"), "{:?}", seen[0].head.headers);
 }
 
@@ -306,7 +306,7 @@ fn connection_headers_go_no_further(flavour: Flavour) {
                    Proxy-Connection: keep-alive\r\n\r\n";
     let response = lab.client().ask(request);
     let seen = match response.status {
-        200 => lab.origin().wait_for_requests(5, 1),
+        200 => lab.origin().wait_for_requests(15, 1),
         _ => lab.origin().seen(),
     };
     if response.status == 200 {

@@ -112,7 +112,7 @@ fn chunked_both_ways_with_trailers(flavour: Flavour) -> Vec<String> {
     }
     drop(client);
     // The sizes of chunks may differ, and with them the bytes that are logged; the rest is compared by `seen`.
-    let seen = lab.origin().wait_for_requests(5, 6);
+    let seen = lab.origin().wait_for_requests(15, 6);
     assert_eq!(seen[5].body.bytes, pattern(50_000));
     assert_eq!(
         seen[5].body.trailers,

@@ -359,7 +359,7 @@ fn httpchk_by_status(flavour: Flavour) {
     for name in ["s1", "s2"] {
         lab.proxy.wait_for_status(10, "px", name, "UP");
     }
-    assert_eq!(lab.origin().wait_for_requests(5, 1)[0].head.start, "GET /up HTTP/1.0");
+    assert_eq!(lab.origin().wait_for_requests(15, 1)[0].head.start, "GET /up HTTP/1.0");
     assert_eq!(lab.proxy.stats().number("px", "s3", "check_code"), 404);
 }
 
@@ -373,7 +373,7 @@ fn httpchk_with_expect_and_host(flavour: Flavour) {
     let lab = Lab::start(flavour, origins, text);
     lab.proxy.wait_for_status(10, "other", "s2", "DOWN");
     lab.proxy.wait_for_status(10, "px", "s1", "UP");
-    let seen = lab.origin().wait_for_requests(5, 1);
+    let seen = lab.origin().wait_for_requests(15, 1);
     assert_eq!((seen[0].head.start.as_str(), seen[0].head.header("host")), ("GET /up HTTP/1.1", Some("www.test")));
 }
 

@@ -232,9 +232,8 @@ fn pipelined_floods_are_bounded(flavour: Flavour) {
     let before = lab.proxy.resident_bytes();
     let clients: Vec<_> = (0..50)
         .map(|_| {
-            let client = lab.client();
+            let mut stream = connect(lab.port);
             thread::spawn(move || {
-                let mut stream = client.wire.stream;
                 let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
                 let requests = get("/?size=2000").repeat(100);
                 let ends = Instant::now() + Duration::from_secs(4);
@@ -261,7 +260,7 @@ fn floods_of_headers_are_bounded(flavour: Flavour) {
     let before = lab.proxy.resident_bytes();
     let mut clients: Vec<HttpClient> = (0..500)
         .map(|_| {
-            let mut client = lab.client();
+            let mut client = HttpClient::connect(lab.port);
             client.send(format!("GET / HTTP/1.1\r\nHost: test\r\nX-Half: {}", "h".repeat(12_000)));
             client
         })

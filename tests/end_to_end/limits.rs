@@ -45,7 +45,7 @@ fn third_waits(proxy: &Running, port: u16) {
     third.read_exact(&mut answer).expect("now it is served");
     assert_eq!(&answer, b"let me in");
     drop((held, third));
-    proxy.wait_for_number(5, "px", "FRONTEND", "scur", 0);
+    proxy.wait_for_number(15, "px", "FRONTEND", "scur", 0);
     assert_eq!(proxy.stats().number("px", "FRONTEND", "smax"), 2);
 }
 
@@ -103,8 +103,8 @@ fn a_server_never_sees_more_than_its_maxconn(flavour: Flavour) {
     assert_eq!(stats.number("px", "s1", "stot"), 60);
     assert!(stats.number("px", "BACKEND", "qmax") > 10);
     for name in ["BACKEND", "s1"] {
-        proxy.wait_for_number(5, "px", name, "qcur", 0);
-        proxy.wait_for_number(5, "px", name, "scur", 0);
+        proxy.wait_for_number(15, "px", name, "qcur", 0);
+        proxy.wait_for_number(15, "px", name, "scur", 0);
     }
 }
 
@@ -121,14 +121,14 @@ fn a_queue_serves_in_order(flavour: Flavour) {
     let mut waiting = Vec::new();
     for number in 1..=8 {
         waiting.push(connect(port));
-        proxy.wait_for_number(5, "px", "BACKEND", "qcur", number);
+        proxy.wait_for_number(15, "px", "BACKEND", "qcur", number);
     }
     drop(first);
     for mut client in waiting {
         // Only the head of the queue is served: a later one served first would leave this one without its line.
         assert_eq!(read_line(&mut client), "s");
     }
-    proxy.wait_for_number(5, "px", "BACKEND", "qcur", 0);
+    proxy.wait_for_number(15, "px", "BACKEND", "qcur", 0);
 }
 
 fn a_server_that_goes_down_gives_its_queue_back(flavour: Flavour) {
@@ -146,14 +146,14 @@ fn a_server_that_goes_down_gives_its_queue_back(flavour: Flavour) {
     let mut two = connect(port);
     assert_eq!(read_line(&mut two), "second");
     let mut three = connect(port);
-    proxy.wait_for_number(5, "px", "BACKEND", "qcur", 1);
+    proxy.wait_for_number(15, "px", "BACKEND", "qcur", 1);
     proxy.command("disable server px/first");
     drop(one);
     drop(two);
     assert_eq!(read_line(&mut three), "second");
     drop(three);
     for name in ["BACKEND", "first", "second"] {
-        proxy.wait_for_number(5, "px", name, "scur", 0);
+        proxy.wait_for_number(15, "px", name, "scur", 0);
     }
 }
 

@@ -169,9 +169,9 @@ fn a_broker_killed_and_revived(flavour: Flavour) {
         // Redispatch covers the time until the checks notice: nobody is refused.
         let during = crowd(address, 20, "during").await;
         assert_eq!(split(&during).get("emq2"), Some(&20));
-        proxy.wait_for_status(5, "mqtt", "emq1", "DOWN");
+        proxy.wait_for_status(15, "mqtt", "emq1", "DOWN");
         assert!(killed.elapsed() < Duration::from_secs(6), "DOWN after two failed checks 200 ms apart");
-        proxy.syslog().wait_for(5, "the change", |line| {
+        proxy.syslog().wait_for(15, "the change", |line| {
             line.contains("Server mqtt/emq1 is DOWN, reason: Layer4 connection problem")
         });
         for (client, _) in &mut clients {
@@ -185,7 +185,7 @@ fn a_broker_killed_and_revived(flavour: Flavour) {
         proxy.wait_for_status(10, "mqtt", "emq1", "UP");
         proxy
             .syslog()
-            .wait_for(5, "the change", |line| line.contains("Server mqtt/emq1 is UP, reason: Layer4 check passed"));
+            .wait_for(15, "the change", |line| line.contains("Server mqtt/emq1 is UP, reason: Layer4 check passed"));
         // 90 are on emq2 by now: leastconn sends every newcomer to the revived one.
         let late = crowd(address, 40, "late").await;
         assert_eq!(split(&late).get("emq1"), Some(&40));
@@ -216,7 +216,7 @@ fn a_frozen_broker_is_taken_out_and_comes_back(flavour: Flavour) {
         proxy.wait_for_status(10, "mqtt", "emq1", "DOWN");
         proxy
             .syslog()
-            .wait_for(5, "the change", |line| line.contains("Server mqtt/emq1 is DOWN, reason: Layer7 timeout"));
+            .wait_for(15, "the change", |line| line.contains("Server mqtt/emq1 is DOWN, reason: Layer7 timeout"));
         for (client, who) in &mut clients {
             if who == "emq2" {
                 assert!(client.is_alive().await, "the other broker's clients notice nothing");
@@ -238,11 +238,11 @@ fn both_brokers_gone_then_back(flavour: Flavour) {
     first.kill();
     second.kill();
     proxy.wait_for_status(10, "mqtt", "BACKEND", "DOWN");
-    proxy.syslog().wait_for(5, "the last one's end", |line| line.contains("proxy mqtt has no server available!"));
+    proxy.syslog().wait_for(15, "the last one's end", |line| line.contains("proxy mqtt has no server available!"));
     let mut refused = connect(address.port());
     assert!(read_end(&mut refused).0.is_empty(), "closed at once, without a word");
     drop(refused);
-    let session = &proxy.syslog().wait_for_sessions(5, "mqtt", 1)[0];
+    let session = &proxy.syslog().wait_for_sessions(15, "mqtt", 1)[0];
     assert_eq!((session.server.as_str(), session.termination.as_str()), ("<NOSRV>", "SC"));
     assert_eq!((session.queue_ms, session.connect_ms), (-1, -1));
     first.revive();

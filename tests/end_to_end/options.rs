@@ -51,16 +51,16 @@ fn independent_streams_time_out_a_silent_client(flavour: Flavour) {
         }
     });
     for (option, cut_off) in [("", false), ("    option independent-streams\n", true)] {
-        let (proxy, port) = one_server(flavour, &origin, &format!("    timeout client 1s\n{option}"));
+        let (proxy, port) = one_server(flavour, &origin, &format!("    timeout client 2s\n{option}"));
         let mut client = connect(port);
         let (start, mut byte) = (Instant::now(), [0u8; 1]);
         let mut ended = false;
-        while start.elapsed() < Duration::from_secs(3) && !ended {
+        while start.elapsed() < Duration::from_secs(5) && !ended {
             ended = !matches!(client.read(&mut byte), Ok(1));
         }
         assert_eq!(ended, cut_off, "{option:?}");
         if cut_off {
-            assert_eq!(proxy.syslog().wait_for_sessions(5, "px", 1)[0].termination, "cD");
+            assert_eq!(proxy.syslog().wait_for_sessions(15, "px", 1)[0].termination, "cD");
         }
     }
 }
@@ -146,5 +146,5 @@ fn an_answer_is_not_overtaken_by_a_reset(flavour: Flavour) {
         let (answer, end) = read_end(&mut client);
         assert!(answer.starts_with(b"HTTP/1.") && end == End::Closed, "{end:?} after {} bytes", answer.len());
     }
-    proxy.wait_for_number(5, "page", "FRONTEND", "scur", 0);
+    proxy.wait_for_number(15, "page", "FRONTEND", "scur", 0);
 }

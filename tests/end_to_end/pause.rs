@@ -26,7 +26,7 @@ fn is_refused(port: u16) -> bool {
 
 /// Every worker's socket refuses: which one a connection meets is the kernel's choice, so several are tried.
 fn wait_until_refused(port: u16) {
-    eventually(5, "clients are refused", || match (0..32).all(|_| is_refused(port)) {
+    eventually(15, "clients are refused", || match (0..32).all(|_| is_refused(port)) {
         true => Ok(()),
         false => Err("some are accepted".to_string()),
     });
@@ -39,7 +39,7 @@ fn serves(port: u16) {
 }
 
 fn wait_until_open(port: u16) {
-    eventually(5, "clients are accepted", || match (0..32).any(|_| is_refused(port)) {
+    eventually(15, "clients are accepted", || match (0..32).any(|_| is_refused(port)) {
         true => Err("some are refused".to_string()),
         false => Ok(()),
     });
@@ -52,11 +52,11 @@ fn pause_and_resume(proxy: &Running, port: u16) {
     for _ in 0..2 {
         assert_eq!(proxy.command("disable frontend px").trim(), "");
         wait_until_refused(port);
-        proxy.wait_for_status(5, "px", "FRONTEND", "PAUSED");
+        proxy.wait_for_status(15, "px", "FRONTEND", "PAUSED");
         exchange(&mut client, b"paused");
         assert_eq!(proxy.command("enable frontend px").trim(), "");
         wait_until_open(port);
-        proxy.wait_for_status(5, "px", "FRONTEND", "OPEN");
+        proxy.wait_for_status(15, "px", "FRONTEND", "OPEN");
         serves(port);
         proxy.signal(Signal::SIGTTOU);
         wait_until_refused(port);
@@ -130,11 +130,11 @@ fn a_port_taken_meanwhile_stays_paused(flavour: Flavour) {
     wait_until_refused(port);
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("a paused frontend leaves its port to others");
     proxy.command("enable frontend px");
-    proxy.wait_for_status(5, "px", "FRONTEND", "PAUSED");
+    proxy.wait_for_status(15, "px", "FRONTEND", "PAUSED");
     drop(other);
     wait_until_refused(port);
     proxy.command("enable frontend px");
     wait_until_open(port);
     serves(port);
-    proxy.wait_for_status(5, "px", "FRONTEND", "OPEN");
+    proxy.wait_for_status(15, "px", "FRONTEND", "OPEN");
 }

@@ -137,7 +137,7 @@ fn usr1_drains(flavour: Flavour) {
     let mut client = connect(port);
     exchange(&mut client, b"before");
     proxy.signal(Signal::SIGUSR1);
-    eventually(5, "the listener is gone", || {
+    eventually(15, "the listener is gone", || {
         if proxy::is_listening(port) { Err("listening") } else { Ok(()) }.map_err(str::to_string)
     });
     thread::sleep(Duration::from_millis(300));
@@ -147,8 +147,8 @@ fn usr1_drains(flavour: Flavour) {
     assert_eq!(proxy.wait_code(10), 0);
     proxy
         .syslog()
-        .wait_for(5, "the proxy's end", |line| line.contains("Proxy px stopped (cumulated conns: FE: 1, BE: 1)"));
-    assert_eq!(proxy.syslog().wait_for_sessions(5, "px", 1)[0].termination, "--");
+        .wait_for(15, "the proxy's end", |line| line.contains("Proxy px stopped (cumulated conns: FE: 1, BE: 1)"));
+    assert_eq!(proxy.syslog().wait_for_sessions(15, "px", 1)[0].termination, "--");
 }
 
 fn usr1_gives_up_after_hard_stop_after(flavour: Flavour) {
@@ -169,10 +169,10 @@ fn hup_logs_the_servers_as_haproxy_does(flavour: Flavour) {
     let lines = |flavour: Flavour| {
         let (proxy, _origin, port) = serving(Setup::new(flavour));
         exchange(&mut connect(port), b"hello");
-        proxy.wait_for_number(5, "px", "FRONTEND", "scur", 0);
+        proxy.wait_for_number(15, "px", "FRONTEND", "scur", 0);
         proxy.signal(Signal::SIGHUP);
-        proxy.syslog().wait_for(5, "the server's line", |line| line.contains("SIGHUP: Server px/s1"));
-        proxy.syslog().wait_for(5, "the proxy's line", |line| line.contains("SIGHUP: Proxy px"));
+        proxy.syslog().wait_for(15, "the server's line", |line| line.contains("SIGHUP: Server px/s1"));
+        proxy.syslog().wait_for(15, "the proxy's line", |line| line.contains("SIGHUP: Proxy px"));
         let mut lines: Vec<String> = proxy
             .syslog()
             .lines()
@@ -209,7 +209,7 @@ fn every_error_of_a_file_is_named(flavour: Flavour) {
 
 fn the_engine_is_said_once(flavour: Flavour) {
     let (proxy, _origin, _port) = serving(Setup::new(flavour));
-    eventually(5, "one line names the engine", || {
+    eventually(15, "one line names the engine", || {
         let messages = proxy.messages();
         match messages.lines().filter(|line| line.contains(flavour.name())).count() {
             1 => Ok(()),
@@ -252,7 +252,7 @@ fn daemon_writes_its_pid_and_returns(flavour: Flavour) {
         status.contains("PPid:\t1\n") || !status.contains(&format!("PPid:\t{}\n", std::process::id())),
         "nobody's child"
     );
-    assert_eq!(setup.syslog.wait_for_sessions(5, "px", 1)[0].termination, "--");
+    assert_eq!(setup.syslog.wait_for_sessions(15, "px", 1)[0].termination, "--");
     kill(daemon.0, Signal::SIGUSR1).expect("signalled");
     eventually(10, "it ends", || {
         if Path::new(&format!("/proc/{}", daemon.0)).exists() && !is_zombie(daemon.0) {
@@ -279,7 +279,7 @@ fn an_old_process_is_told_to_finish(flavour: Flavour) {
     thread::sleep(Duration::from_millis(500));
     exchange(&mut client, b"the old one still serves");
     exchange(&mut connect(port), b"the new one too");
-    assert_eq!(new.syslog().wait_for_sessions(5, "px", 1).len(), 1);
+    assert_eq!(new.syslog().wait_for_sessions(15, "px", 1).len(), 1);
     drop(client);
     assert_eq!(old.wait_code(10), 0);
 }

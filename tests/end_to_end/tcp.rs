@@ -35,7 +35,7 @@ fn echoes_and_logs_the_session(flavour: Flavour) {
     exchange(&mut client, b"hello");
     let from = client.local_addr().expect("its address").to_string();
     drop(client);
-    let session = &proxy.syslog().wait_for_sessions(5, "px", 1)[0];
+    let session = &proxy.syslog().wait_for_sessions(15, "px", 1)[0];
     assert_eq!(session.client, from);
     assert_eq!((session.backend.as_str(), session.server.as_str()), ("px", "s1"));
     assert_eq!((session.bytes, session.termination.as_str()), (5, "--"));
@@ -69,7 +69,7 @@ fn half_close_by_the_client_reaches_the_server(flavour: Flavour) {
     client.write_all(&[7u8; 100_000]).expect("sent");
     client.shutdown(Shutdown::Write).expect("half-closed");
     assert_eq!(read_end(&mut client), (b"100000 bytes".to_vec(), End::Closed));
-    let session = &proxy.syslog().wait_for_sessions(5, "px", 1)[0];
+    let session = &proxy.syslog().wait_for_sessions(15, "px", 1)[0];
     assert_eq!(session.termination, "--");
 }
 
@@ -91,7 +91,7 @@ fn half_close_by_the_server_reaches_the_client(flavour: Flavour) {
     }
     drop(client);
     assert_eq!(received.recv_timeout(Duration::from_secs(10)).expect("the server saw the end").len(), 10_000);
-    proxy.syslog().wait_for_sessions(5, "px", 1);
+    proxy.syslog().wait_for_sessions(15, "px", 1);
 }
 
 fn reset_by_the_client_is_passed_on(flavour: Flavour) {
@@ -111,9 +111,9 @@ fn reset_by_the_client_is_passed_on(flavour: Flavour) {
     if flavour.is_ringway() {
         assert_eq!(end, End::Reset, "RST is passed on as RST");
     }
-    let session = &proxy.syslog().wait_for_sessions(5, "px", 1)[0];
+    let session = &proxy.syslog().wait_for_sessions(15, "px", 1)[0];
     assert_eq!(session.termination, "CD");
-    proxy.wait_for_number(5, "px", "FRONTEND", "scur", 0);
+    proxy.wait_for_number(15, "px", "FRONTEND", "scur", 0);
 }
 
 fn reset_by_the_server_is_passed_on(flavour: Flavour) {
@@ -130,9 +130,9 @@ fn reset_by_the_server_is_passed_on(flavour: Flavour) {
     if flavour.is_ringway() {
         assert_eq!(end, End::Reset, "RST is passed on as RST");
     }
-    let session = &proxy.syslog().wait_for_sessions(5, "px", 1)[0];
+    let session = &proxy.syslog().wait_for_sessions(15, "px", 1)[0];
     assert_eq!(session.termination, "SD");
-    proxy.wait_for_number(5, "px", "s1", "scur", 0);
+    proxy.wait_for_number(15, "px", "s1", "scur", 0);
 }
 
 /// A cheap position-dependent pattern: a lost, doubled or swapped block shows.

@@ -35,7 +35,7 @@ fn content_rules_reject_by_the_first_bytes(flavour: Flavour) {
     exchange(&mut client, b"hello");
     drop(client);
     assert!(is_refused(connect(port), b"BAD"));
-    let sessions = proxy.syslog().wait_for_sessions(5, "px", 2);
+    let sessions = proxy.syslog().wait_for_sessions(15, "px", 2);
     let refused = sessions.iter().find(|session| session.termination == "PR").expect("the refused one's line");
     assert_eq!((refused.backend.as_str(), refused.server.as_str(), refused.bytes), ("px", "<NOSRV>", 0));
     let stats = proxy.stats();
@@ -93,7 +93,7 @@ fn the_backend_is_chosen_by_content(flavour: Flavour) {
         exchange(&mut client, text);
     }
     // Bytes are counted when a session ends.
-    proxy.syslog().wait_for_sessions(5, "fe", 2);
+    proxy.syslog().wait_for_sessions(15, "fe", 2);
     let stats = proxy.stats();
     assert_eq!(stats.number("other", "o", "bin"), 2);
     assert_eq!(stats.number("usual", "u", "bin"), 2);
@@ -114,7 +114,7 @@ fn responses_are_rejected_by_their_first_bytes(flavour: Flavour) {
     exchange(&mut client, b"hello");
     drop(client);
     assert!(is_refused(connect(port), b"BAD"));
-    proxy.syslog().wait_for_sessions(5, "px", 2);
+    proxy.syslog().wait_for_sessions(15, "px", 2);
     let stats = proxy.stats();
     assert_eq!(stats.number("px", "FRONTEND", "dresp"), 1);
 }

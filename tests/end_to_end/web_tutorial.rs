@@ -444,7 +444,7 @@ fn acl_invalid_req(flavour: Flavour) {
     assert_eq!(web.policy("/x?SIP_apiname=", "test"), "mms1");
     assert_eq!(web.policy("/sip_apiname=1/x", "test"), "mms1");
     assert_eq!(web.policy("/x?sip_apiname", "test"), "403");
-    let logs = web.proxy.syslog().wait_for_exchanges(5, "policies", 4);
+    let logs = web.proxy.syslog().wait_for_exchanges(15, "policies", 4);
     let log = logs.last().expect("a line");
     assert_eq!((log.termination.as_str(), log.server.as_str()), ("PR--", "<NOSRV>"));
 }

@@ -63,7 +63,8 @@ impl Lab {
     }
 
     /// A new connection, once the proxy is done with those that their clients have closed: what it counts and which
-    /// server connections it has at hand must not depend on which of the two events it sees first.
+    /// server connections it has at hand must not depend on which of the two events it sees first. Floods come by
+    /// [`HttpClient::connect`].
     pub fn client(&self) -> HttpClient {
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
         if !earlier.is_empty() {

@@ -114,8 +114,4 @@ impl TcpLog {
             queues: queues.to_string(),
         })
     }
-
-    pub fn total_ms(&self) -> i64 {
-        self.total.trim_start_matches('+').parse().expect("a time")
-    }
 }
