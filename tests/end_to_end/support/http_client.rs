@@ -41,16 +41,16 @@ impl Response {
 }
 
 impl HttpClient {
-    fn new(stream: TcpStream) -> HttpClient {
+    pub fn of(stream: TcpStream) -> HttpClient {
         HttpClient { wire: Wire::new(stream), presence: Arc::default() }
     }
 
     pub fn connect(port: u16) -> HttpClient {
-        HttpClient::new(connect(port))
+        HttpClient::of(connect(port))
     }
 
     pub fn connect_from(source: Ipv4Addr, port: u16) -> HttpClient {
-        HttpClient::new(connect_from(source, port))
+        HttpClient::of(connect_from(source, port))
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -1,6 +1,7 @@
 //! Side by side: one configuration and one script of requests, on HAProxy and on Ringway, and everything that can be
 //! seen from outside compared: answers, what the origins were sent, log lines.
 
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +10,8 @@ use super::http_client::{HttpClient, Response};
 use super::http_log::is_same;
 use super::http_origin::HttpOrigin;
 use super::http_wire::{Framing, latin_1, sorted};
-use super::proxy::{clients_of, is_listening};
-use super::{Flavour, Running, Setup, ports, stats};
+use super::proxy::clients_of;
+use super::{Flavour, Running, Setup, ports};
 
 /// A proxy in front of origins, and the notes taken while a script runs against it.
 pub struct Lab {
@@ -55,11 +56,18 @@ impl Lab {
     }
 
     /// Waits until the proxy's only worker has dealt with all that came to it before: it answers two more requests, on
-    /// a page of its own, which are neither in the logs nor in the figures of what is tested.
+    /// a page of its own, which are neither in the logs nor in the figures of what is tested. A proxy that ends has no
+    /// page any more.
     pub fn settle(&self) {
-        for _ in 0..2 {
-            stats::get(self.proxy.stats_address(), "/stats;csv");
+        let Ok(stream) = TcpStream::connect(self.proxy.stats_address()) else { return };
+        let mut client = HttpClient::of(stream);
+        let page = client.ask("HEAD /stats;csv HTTP/1.1\r\nHost: stats\r\n\r\n");
+        if page.head.has_token("connection", "close") {
+            let Ok(stream) = TcpStream::connect(self.proxy.stats_address()) else { return };
+            client = HttpClient::of(stream);
         }
+        client.ask("HEAD /stats;csv HTTP/1.1\r\nHost: stats\r\nConnection: close\r\n\r\n");
+        client.expect_end();
     }
 
     /// A new connection, once the proxy is done with those that their clients have closed: what it counts and which
@@ -67,7 +75,7 @@ impl Lab {
     /// [`HttpClient::connect`].
     pub fn client(&self) -> HttpClient {
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-        if !earlier.is_empty() {
+        if earlier.iter().any(|(_, presence)| presence.strong_count() == 0) {
             self.wait_for_departures(&mut earlier);
         }
         let client = HttpClient::connect(self.port);
@@ -76,28 +84,22 @@ impl Lab {
         client
     }
 
-    /// A proxy that has an answer to wait for may keep a connection whose client has left: that is not waited for twice.
+    /// Until those who left are no longer connected, or will be for the proxy's own reasons: it may have to wait for an
+    /// answer. That is not waited for twice.
     fn wait_for_departures(&self, earlier: &mut Earlier) {
         let deadline = Instant::now() + Duration::from_secs(3);
         loop {
-            let open = clients_of(self.port);
-            let is_here = |port: u16, presence: &Weak<()>| {
-                presence.strong_count() > 0 && open.iter().any(|end| *end == (port, true))
-            };
-            let is_done = |port: u16| !open.iter().any(|(client, _)| *client == port);
-            if earlier.iter().all(|(port, presence)| is_here(*port, presence) || is_done(*port)) {
-                break;
-            }
-            if Instant::now() >= deadline {
-                earlier.retain(|(port, presence)| is_here(*port, presence));
+            let connected = clients_of(self.port);
+            let is_waited_for =
+                |(port, presence): &(u16, Weak<()>)| presence.strong_count() == 0 && connected.contains(port);
+            if !earlier.iter().any(is_waited_for) || Instant::now() >= deadline {
                 break;
             }
             thread::sleep(Duration::from_millis(1));
         }
-        // Its sockets are closed: its figures follow. A proxy that ends has no page any more.
-        if is_listening(self.proxy.setup.stats_port) {
-            self.settle();
-        }
+        earlier.retain(|(_, presence)| presence.strong_count() > 0);
+        // Its sockets are closed: its figures follow.
+        self.settle();
     }
 
     pub fn origin(&self) -> &HttpOrigin {

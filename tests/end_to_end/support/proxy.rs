@@ -182,52 +182,42 @@ impl Setup {
 /// Whether some socket listens on a TCP port, of any address. Asked of the kernel, since a connection to find out
 /// would be one more session in the proxy's logs and figures.
 pub fn is_listening(port: u16) -> bool {
-    sockets().iter().any(|socket| socket.state == LISTEN && socket.local == port)
+    let is_listener = |socket: &TcpSocket| socket.state == LISTEN && socket.local == port;
+    sockets("tcp", port).iter().any(is_listener) || sockets("tcp6", port).iter().any(is_listener)
 }
 
-/// The clients, by port, of the connections to `port` that the proxy has not closed, and whether the client holds its
-/// own end still, be it half closed.
-pub fn clients_of(port: u16) -> Vec<(u16, bool)> {
-    let sockets = sockets();
-    let is_held = |client: u16| {
-        sockets.iter().any(|end| end.local == client && end.remote == port && end.inode != 0 && end.state != CLOSED)
-    };
-    sockets
-        .iter()
-        .filter(|end| end.local == port && [ESTABLISHED, CLOSE_WAIT].contains(&end.state))
-        .map(|end| (end.remote, is_held(end.remote)))
-        .collect()
+/// The clients, by port, of the IPv4 connections to `port` that the proxy has not closed.
+pub fn clients_of(port: u16) -> Vec<u16> {
+    let sockets = sockets("tcp", port);
+    let is_open = |end: &&TcpSocket| end.local == port && [ESTABLISHED, CLOSE_WAIT].contains(&end.state);
+    sockets.iter().filter(is_open).map(|end| end.remote).collect()
 }
 
 // States as the kernel numbers them (include/net/tcp_states.h).
 const ESTABLISHED: u8 = 1;
-const CLOSED: u8 = 7;
 const CLOSE_WAIT: u8 = 8;
 const LISTEN: u8 = 10;
 
-/// A line of the kernel's table of TCP sockets: ports, state, and 0 for an inode once no process has it any more.
+/// A line of the kernel's table of TCP sockets.
 struct TcpSocket {
     local: u16,
     remote: u16,
     state: u8,
-    inode: u64,
 }
 
-fn sockets() -> Vec<TcpSocket> {
-    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
+/// The sockets of a table (of this thread's network) that have to do with a port.
+fn sockets(table: &str, port: u16) -> Vec<TcpSocket> {
+    let number = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
     let parse = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, local, remote, state, _, _, _, _, _, inode, ..] = words.as_slice() else { return None };
+        let [_, local, remote, state, ..] = words.as_slice() else { return None };
         let state = u8::from_str_radix(state, 16).ok()?;
-        Some(TcpSocket { local: port(local)?, remote: port(remote)?, state, inode: inode.parse().ok()? })
+        Some(TcpSocket { local: number(local)?, remote: number(remote)?, state })
     };
-    ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
-        .iter()
-        .flat_map(|table| {
-            let table = fs::read_to_string(table).unwrap_or_default();
-            table.lines().skip(1).filter_map(parse).collect::<Vec<_>>()
-        })
-        .collect()
+    let text = fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default();
+    // Most of the thousands of lines are not read word by word.
+    let needle = format!(":{port:04X} ");
+    text.lines().skip(1).filter(|line| line.contains(&needle)).filter_map(parse).collect()
 }
 
 /// A proxy that runs; killed when dropped.
