@@ -79,8 +79,7 @@ const ODD: &str = "GET /p]a%23;x?q=1\"\\]{|} HTTP/1.1\r\nHost: test\r\nX-More: a
     Cookie: sess=v\"]\\#{1}\r\n\r\n";
 
 fn tags_of_the_request(flavour: Flavour) -> Vec<String> {
-    let format =
-        "log-format \"LINE %HM|%HU|%HP|%HPO|%HQ|%HV|%r|%ST|%ts|%tsc|%f|%ft|%b|%s|%rc|%sq|%bq|%lc|%rt|%Th|%Ti|%%\"";
+    let format = "log-format \"LINE %HM|%HU|%HP|%HPO|%HQ|%HV|%r|%ST|%ts|%tsc|%f|%ft|%b|%s|%rc|%sq|%bq|%lc|%%\"";
     logged(flavour, format, 4, |lab| {
         ask(lab, ODD);
         ask(lab, get("/?"));
@@ -93,7 +92,7 @@ fn tags_of_the_request(flavour: Flavour) -> Vec<String> {
 /// server's three seconds are in them) or not.
 fn tags_of_addresses_dates_and_times(flavour: Flavour) -> Vec<String> {
     let format = "unique-id-format id-%[src];log-format \"LINE addresses %ci %fi %si %H %ID %sslc %sslv counts \
-        %ac %fc %bc %sc times %Th %Ti %TR %Tq %Tw %Tc %Tr %Td %Ta %Tt %Tu masked %cp %fp %sp %pid %B %U %t %tr \
+        %ac %fc %bc %sc %lc %rt times %Th %Ti %TR %Tq %Tw %Tc %Tr %Td %Ta %Tt %Tu masked %cp %fp %sp %pid %B %U %t %tr \
         %T %Tl %trg %trl %Ts %ms\"";
     let lines = logged(flavour, format, 1, |lab| ask(lab, get("/?delay=3000")));
     let masked = |line: &String| {
