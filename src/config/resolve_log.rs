@@ -5,12 +5,18 @@ use super::log_format::{BuiltIn, FormatError, FormatPlace, built_in, compile};
 use super::model::*;
 use super::written::*;
 
-/// The proxy's targets, `log global` replaced by the global ones.
+/// The proxy's targets, `log global` replaced by the global ones: once, wherever else (`defaults`) it is written too.
+/// A target of the proxy's own that is written twice gets each line twice, as in HAProxy.
 pub fn resolve_log(proxy: &WrittenProxy, global: &WrittenGlobal) -> LogSettings {
     let mut targets = Vec::new();
+    let mut has_global = false;
     for log in &proxy.settings.log {
         match log {
-            WrittenLog::Global(_) => targets.extend(global.log_targets.iter().cloned()),
+            WrittenLog::Global(_) if has_global => {}
+            WrittenLog::Global(_) => {
+                has_global = true;
+                targets.extend(global.log_targets.iter().cloned());
+            }
             WrittenLog::Target(target) => targets.push(target.clone()),
         }
     }

@@ -97,6 +97,11 @@ impl<D: Driver> Control<D> {
         &mut self.driver
     }
 
+    /// For a daemon whose standard descriptors have been pointed to /dev/null: logs follow.
+    pub fn leave_standard_descriptors(&mut self) {
+        self.log.leave_standard_descriptors();
+    }
+
     /// Runtime connections open now.
     pub fn runtime_sessions(&self) -> usize {
         self.runtime.open_sessions()

@@ -158,6 +158,7 @@ impl Serving<'_> {
         if let Some(parent) = parent {
             parent.release();
             let _ = sys::process::silence_standard_descriptors();
+            control.leave_standard_descriptors();
             messages::set_quiet(true);
         }
         let mut completions = Vec::with_capacity(256);

@@ -241,7 +241,7 @@ impl Apprentice {
         let mut listeners = self.shared_listeners.clone();
         // From here on the driver closes them, by number.
         listeners.extend(own.into_iter().map(|(id, socket)| (id, Socket(socket.into_raw_fd()))));
-        let log_sink = LogSink::new(shared);
+        let mut log_sink = LogSink::new(shared);
         self.report(Report::Ready { number: self.number, engine: built.engine() });
         if self.may_go.recv().is_err() {
             return Some(Ending::Finished);
@@ -249,6 +249,7 @@ impl Apprentice {
         if self.blueprint.background {
             // Failing that, the terminal merely stays open.
             let _ = sys::process::silence_standard_descriptors();
+            log_sink.leave_standard_descriptors();
         }
         let setup = Setup {
             number: self.number,

@@ -134,6 +134,16 @@ impl LogSink {
         sample.ranges.iter().any(|(low, high)| (*low..=*high).contains(&place))
     }
 
+    /// The standard descriptors are others now (a daemon's /dev/null): lets go of those that they were, or whoever reads
+    /// a pipe that was stderr would wait for its end as long as the process lives.
+    pub fn leave_standard_descriptors(&mut self) {
+        for outlet in &mut self.outlets {
+            if let LogAddress::Descriptor(number @ 0..=2) = outlet.address {
+                outlet.channel = Channel::Stream(Stream::open(number));
+            }
+        }
+    }
+
     /// Sends what was queued. Call it once per loop turn.
     pub fn flush(&mut self) {
         let wall_us = self.wall_us;

@@ -32,6 +32,7 @@ mod http_rules_rest;
 mod http_stats;
 mod http_timeouts;
 mod limits;
+mod log_targets;
 mod mqtt;
 mod options;
 mod pause;

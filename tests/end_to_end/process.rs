@@ -24,6 +24,7 @@ on_each_proxy!(
     usr1_drains,
     usr1_gives_up_after_hard_stop_after,
     daemon_writes_its_pid_and_returns,
+    a_daemon_that_logs_to_stderr_lets_go_of_it,
     an_old_process_is_told_to_finish,
     readiness_is_told_to_the_service_manager,
     a_taken_port_is_an_error_at_start,
@@ -261,6 +262,35 @@ fn daemon_writes_its_pid_and_returns(flavour: Flavour) {
             Ok(())
         }
     });
+}
+
+/// `haproxy -D -f file 2>&1 | tail` comes back: nobody but the parent holds the pipe, log targets included.
+fn a_daemon_that_logs_to_stderr_lets_go_of_it(flavour: Flavour) {
+    let mut setup = Setup::new(flavour);
+    let pidfile = setup.path("px.pid");
+    setup.global.push(format!("pidfile {}", pidfile.display()));
+    setup.global.push("log stderr local0".to_string());
+    setup.global.push("log stdout local0".to_string());
+    let origin = Origin::echo();
+    let port = ports::free_port();
+    let sections = format!(
+        "listen px\n    bind 127.0.0.1:{port}\n    log global\n    option tcplog\n    server s1 {}\n",
+        origin.address()
+    );
+    let path = setup.path("px.cfg");
+    fs::write(&path, setup.file(&sections)).expect("written");
+    // Returns at the end of both pipes only, or when `timeout` has killed the parent alone.
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let file = path.display().to_string();
+    thread::spawn(move || sender.send(run(flavour, &["-D", "-f", &file])));
+    eventually(10, "it runs", || if pidfile.exists() { Ok(()) } else { Err("no pid file".to_string()) });
+    let output = receiver.recv_timeout(Duration::from_secs(20));
+    let daemon = Daemon(read_pid(&pidfile));
+    let output = output.expect("the pipes end while the daemon runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    exchange(&mut connect(port), b"hello");
+    assert_eq!(setup.syslog.wait_for_sessions(5, "px", 1).len(), 1);
+    kill(daemon.0, Signal::SIGTERM).expect("signalled");
 }
 
 fn is_zombie(pid: Pid) -> bool {
