@@ -588,8 +588,6 @@ pub struct Listener {
     pub mode: Option<u32>,
     pub user: Option<UserOrGroup>,
     pub group: Option<UserOrGroup>,
-    /// `level` on a bind is only for the runtime socket; kept in [`RuntimeSocket`].
-    pub nice: Option<i32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -620,7 +618,6 @@ pub struct StatsSettings {
     /// `stats scope`: proxy names shown; empty = all. `.` is the proxy itself.
     pub scope: Vec<String>,
     pub show_legends: bool,
-    pub show_modules: bool,
     /// `Some("")`: the host name.
     pub show_node: Option<String>,
     /// `Some("")`: the global description.

@@ -82,7 +82,6 @@ pub struct HttpSettings {
     pub max_keep_alive_queue: Option<u32>,
     /// `max-session-srv-conns`; `None`: 5.
     pub kept_servers_max: Option<u32>,
-    pub no_delay: bool,
     pub pretend_keepalive: bool,
     pub ignore_probes: bool,
     pub use_proxy_header: bool,
@@ -114,11 +113,6 @@ impl HttpSettings {
     /// `option http-buffer-request`, in either.
     pub fn buffers_request(frontend: &HttpSettings, backend: &HttpSettings) -> bool {
         frontend.buffer_request || backend.buffer_request
-    }
-
-    /// `option http-no-delay`, in either.
-    pub fn sends_at_once(frontend: &HttpSettings, backend: &HttpSettings) -> bool {
-        frontend.no_delay || backend.no_delay
     }
 }
 

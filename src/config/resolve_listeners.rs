@@ -44,7 +44,6 @@ pub fn resolve_listeners(
                 mode: settings.mode,
                 user: settings.user.clone(),
                 group: settings.group.clone(),
-                nice: settings.nice,
             });
         }
     }

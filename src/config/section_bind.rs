@@ -4,7 +4,7 @@ use super::addresses::parse_bind;
 use super::model::{RuntimeLevel, UserOrGroup};
 use super::section_proxy::parse_file_mode;
 use super::statement::{LineParser, OptionParser, Statement};
-use super::values::{DefaultUnit, parse_integer, parse_time, parse_u32};
+use super::values::{DefaultUnit, parse_time, parse_u32};
 use super::worker_set::parse_worker_set;
 use super::written::*;
 
@@ -28,7 +28,6 @@ pub const OPTIONS: &[(&str, OptionParser<BindSettings>)] = &[
     ("group", group),
     ("uid", |s, b| number_of(s, &mut b.user)),
     ("gid", |s, b| number_of(s, &mut b.group)),
-    ("nice", nice),
     ("v4v6", |_, b| flag(&mut b.v4v6)),
     ("v6only", |_, b| flag(&mut b.v6only)),
     ("level", level),
@@ -157,14 +156,6 @@ fn number_of(statement: &mut Statement, field: &mut Option<UserOrGroup>) -> usiz
     if let Some(text) = statement.required(0, "a number") {
         let id = super::accounts::parse_id(text, statement.keyword);
         *field = statement.accept(0, id);
-    }
-    1
-}
-
-fn nice(statement: &mut Statement, bind: &mut BindSettings) -> usize {
-    if let Some(text) = statement.required(0, "a number from -1024 to 1024") {
-        let nice = parse_integer(text, -1024, 1024, "nice");
-        bind.nice = statement.accept(0, nice).map(|nice| nice as i32);
     }
     1
 }

@@ -13,7 +13,6 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("option httpclose", |s, p| connection_mode(s, p, ConnectionMode::Close)),
     ("option forceclose", |s, p| connection_mode(s, p, ConnectionMode::Close)),
     ("option prefer-last-server", |s, p| switch(s, p, |http| &mut http.prefer_last_server)),
-    ("option http-no-delay", |s, p| switch(s, p, |http| &mut http.no_delay)),
     ("option http-pretend-keepalive", |s, p| switch(s, p, |http| &mut http.pretend_keepalive)),
     ("option http-ignore-probes", |s, p| switch(s, p, |http| &mut http.ignore_probes)),
     ("option http-use-proxy-header", |s, p| switch(s, p, |http| &mut http.use_proxy_header)),

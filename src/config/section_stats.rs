@@ -13,7 +13,6 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("stats hide-version", |s, p| flag(s, p, |stats| stats.hide_version = true)),
     ("stats show-version", |s, p| flag(s, p, |stats| stats.hide_version = false)),
     ("stats show-legends", |s, p| flag(s, p, |stats| stats.show_legends = true)),
-    ("stats show-modules", |s, p| flag(s, p, |stats| stats.show_modules = true)),
     ("stats uri", uri),
     ("stats refresh", refresh),
     ("stats realm", realm),
@@ -39,7 +38,6 @@ impl Default for StatsSettings {
             admin: Vec::new(),
             scope: Vec::new(),
             show_legends: false,
-            show_modules: false,
             show_node: None,
             show_desc: None,
         }

@@ -154,8 +154,8 @@ pub trait Driver {
     /// splice(2) socket → pipe, non-blocking: bytes moved; 0 is end of stream; EAGAIN as `WouldBlock` (empty socket or
     /// full pipe: the caller knows which by what it has put in).
     fn splice_in(&mut self, from: Socket, pipe: PipeId, length_max: usize) -> io::Result<usize>;
-    /// splice(2) pipe → socket, non-blocking. `more`: SPLICE_F_MORE.
-    fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize, more: bool) -> io::Result<usize>;
+    /// splice(2) pipe → socket, non-blocking. What is moved goes out at once.
+    fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize) -> io::Result<usize>;
     /// How many bytes the pipe can hold, of whole pages.
     fn pipe_capacity_bytes(&self, pipe: PipeId) -> usize;
     /// For `show info`: pipes in use, kept free, and the bound.

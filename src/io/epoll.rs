@@ -539,8 +539,8 @@ impl Driver for EpollDriver {
         moved
     }
 
-    fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize, more: bool) -> io::Result<usize> {
-        let moved = self.pipes.pour(pipe, to.0, length, more);
+    fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize) -> io::Result<usize> {
+        let moved = self.pipes.pour(pipe, to.0, length);
         if let Err(error) = &moved {
             self.found_full(to.0, error);
         }

@@ -102,9 +102,9 @@ impl Pipes {
     }
 
     /// Pipe → socket.
-    pub(super) fn pour(&mut self, id: PipeId, to: i32, length: usize, more: bool) -> io::Result<usize> {
+    pub(super) fn pour(&mut self, id: PipeId, to: i32, length: usize) -> io::Result<usize> {
         let taken = self.get(id)?;
-        let moved = taken.pipe.pour(to, length, more)?;
+        let moved = taken.pipe.pour(to, length)?;
         taken.held_bytes = taken.held_bytes.saturating_sub(moved);
         Ok(moved)
     }
@@ -147,7 +147,7 @@ mod tests {
         let again = pipes.take().unwrap();
         assert_eq!(pipes.counts().free, 0);
         let (outer, _server) = UnixStream::pair().unwrap();
-        let nothing = pipes.pour(again, outer.as_raw_fd(), 100, false);
+        let nothing = pipes.pour(again, outer.as_raw_fd(), 100);
         assert_eq!(nothing.unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(pipes.fill(inner.as_raw_fd(), PipeId(77), 1).is_err());
     }

@@ -561,8 +561,8 @@ impl Driver for UringDriver {
         self.pipes.fill(from.0, pipe, length_max)
     }
 
-    fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize, more: bool) -> io::Result<usize> {
-        self.pipes.pour(pipe, to.0, length, more)
+    fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize) -> io::Result<usize> {
+        self.pipes.pour(pipe, to.0, length)
     }
 
     fn pipe_capacity_bytes(&self, pipe: PipeId) -> usize {

@@ -405,7 +405,7 @@ impl Relay {
     fn empty_pipe<D: Driver>(&mut self, wire: &mut Wire<D>, moved: &mut usize) -> Result<bool, RelayError> {
         let Some(pipe) = self.pipe else { return Ok(true) };
         while self.pipe_bytes > 0 {
-            match wire.driver.splice_out(pipe, wire.to, self.pipe_bytes as usize, false) {
+            match wire.driver.splice_out(pipe, wire.to, self.pipe_bytes as usize) {
                 Ok(0) => return Ok(false),
                 Ok(count) => {
                     *moved += count;

@@ -38,20 +38,19 @@ impl Pipe {
 
     /// Socket → pipe: bytes moved, 0 at end of stream, `WouldBlock` where the socket is empty or the pipe full.
     pub fn fill(&self, from: RawFd, length_max: usize) -> io::Result<usize> {
-        splice(from, self.write.as_raw_fd(), length_max, false)
+        splice(from, self.write.as_raw_fd(), length_max)
     }
 
-    /// Pipe → socket: bytes moved, `WouldBlock` where the socket is full or the pipe empty. `more`: further bytes will
-    /// follow soon, so a part of a segment may wait for them.
-    pub fn pour(&self, to: RawFd, length: usize, more: bool) -> io::Result<usize> {
-        splice(self.read.as_raw_fd(), to, length, more)
+    /// Pipe → socket: bytes moved, `WouldBlock` where the socket is full or the pipe empty. They go out at once: with
+    /// SPLICE_F_MORE the end of what a source has said so far would wait up to 200 ms for what it says next.
+    pub fn pour(&self, to: RawFd, length: usize) -> io::Result<usize> {
+        splice(self.read.as_raw_fd(), to, length)
     }
 }
 
-fn splice(from: RawFd, to: RawFd, length: usize, more: bool) -> io::Result<usize> {
+fn splice(from: RawFd, to: RawFd, length: usize) -> io::Result<usize> {
     let none = std::ptr::null_mut();
-    let more = if more { libc::SPLICE_F_MORE } else { 0 };
-    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK | more;
+    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
     // SAFETY: null offsets, since neither end is a file with a position.
     check_size(unsafe { libc::splice(from, none, to, none, length, flags) })
 }
@@ -73,7 +72,7 @@ mod tests {
         client.write_all(b"through the pipe").unwrap();
         assert_eq!(pipe.fill(inner.as_raw_fd(), 7).unwrap(), 7);
         assert_eq!(pipe.fill(inner.as_raw_fd(), 100).unwrap(), 9);
-        assert_eq!(pipe.pour(outer.as_raw_fd(), 16, false).unwrap(), 16);
+        assert_eq!(pipe.pour(outer.as_raw_fd(), 16).unwrap(), 16);
         let mut bytes = [0; 16];
         server.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"through the pipe");

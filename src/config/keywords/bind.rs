@@ -15,7 +15,7 @@ pub(super) const ROWS: &[Row] = &[
     supported(BIND_AND_STATS, "mode <mode>"),
     supported(BIND, "mss <bytes>"),
     supported(BIND_AND_STATS, "name <name>"),
-    supported(BIND, "nice <number>"),
+    accepted(BIND, "nice <number>", "events are served in the order in which they come"),
     supported(BIND, "process <workers>"),
     supported(BIND, "tcp-ut <time>"),
     supported(BIND, "tfo"),

@@ -39,7 +39,7 @@ pub(super) const ROWS: &[Row] = &[
     supported(PROXY, "option http-restrict-req-hdr-names <mode>"),
     switch(FRONT, "option http-ignore-probes"),
     switch(PROXY, "option http-keep-alive"),
-    switch(PROXY, "option http-no-delay"),
+    accepted(PROXY, "option http-no-delay", "whatever comes is passed on at once").or_no(),
     switch(BACK, "option http-pretend-keepalive"),
     switch(PROXY, "option http-server-close"),
     switch(PROXY, "option httpclose"),

@@ -101,7 +101,7 @@ pub(super) const ROWS: &[Row] = &[
     supported(PROXY, "stats scope <proxy>"),
     supported(PROXY, "stats show-desc [<text>]"),
     supported(PROXY, "stats show-legends"),
-    supported(PROXY, "stats show-modules"),
+    accepted(PROXY, "stats show-modules", "no module has figures of its own"),
     supported(PROXY, "stats show-node [<name>]"),
     supported(PROXY, "stats show-version"),
     supported(PROXY, "stats uri <prefix>"),

@@ -127,7 +127,7 @@ pub fn splice_moves_all_bytes<W: World>() {
             }
         }
         if held > 0 && !write_polled {
-            match world.driver().splice_out(pipe, to, held, true) {
+            match world.driver().splice_out(pipe, to, held) {
                 Ok(count) => held -= count,
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::WouldBlock);
@@ -168,7 +168,7 @@ pub fn a_pipe_with_bytes_is_not_reused<W: World>() {
     assert_eq!(world.driver().splice_in(from, pipe, 1000).unwrap(), 21);
     world.driver().return_pipe(pipe);
     let pipe = world.driver().take_pipe().unwrap();
-    let nothing = world.driver().splice_out(pipe, to, 1000, false);
+    let nothing = world.driver().splice_out(pipe, to, 1000);
     assert_eq!(nothing.unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(reader.receive(), PeerRead::Nothing);
 }

@@ -518,7 +518,7 @@ impl Driver for SimDriver {
         Ok(count)
     }
 
-    fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize, _more: bool) -> io::Result<usize> {
+    fn splice_out(&mut self, pipe: PipeId, to: Socket, length: usize) -> io::Result<usize> {
         let endpoint = self.endpoint(to).ok_or_else(|| errno(libc::ENOTCONN))?;
         let network = self.network.clone();
         let pipe = self.pipe(pipe)?;

@@ -497,8 +497,7 @@ impl Transfer {
                 }
             }
             while self.pipe_bytes > 0 {
-                let more = matches!(self.framing, Framing::Length(left) if left > 0);
-                match driver.splice_out(pipe, target.socket, self.pipe_bytes, more) {
+                match driver.splice_out(pipe, target.socket, self.pipe_bytes) {
                     Ok(count) if count > 0 => {
                         moved += count;
                         self.pipe_bytes -= count.min(self.pipe_bytes);

@@ -15,7 +15,6 @@ pub(crate) fn settings() -> StatsSettings {
         admin: Vec::new(),
         scope: Vec::new(),
         show_legends: false,
-        show_modules: false,
         show_node: None,
         show_desc: None,
     }
