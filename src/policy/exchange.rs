@@ -21,7 +21,7 @@ pub struct Client {
     pub destination: Option<Endpoint>,
     pub accept_wall_us: u64,
     pub accept_monotonic_us: u64,
-    /// `%rt`
+    /// `%rt` of the present exchange.
     pub sequence: u64,
     /// Exchanges begun on this connection, the present one included.
     pub exchanges: u32,

@@ -72,7 +72,7 @@ pub struct ProcessState {
     pub stopping: AtomicBool,
     /// Wall clock at start, microseconds since the Unix epoch.
     pub started_wall_us: AtomicU64,
-    /// Sequence for `%rt`-like unique numbers of connections.
+    /// `%rt` of the next connection, or of the next request on a kept one.
     pub connection_sequence: AtomicU64,
     /// How the engine is called in messages: "io_uring" or "epoll"; 0 unknown, 1 io_uring, 2 epoll, 3 simulated.
     pub engine: AtomicU8,

@@ -271,11 +271,15 @@ fn page_for_some(flavour: Flavour) -> Vec<String> {
     let mut notes = lab.finish(9);
     for note in &mut notes {
         // HAProxy 2.6 logs 400 whenever it refuses the page, whatever it answers (which is compared above).
-        let refused = ["400", "401", "403", "404"].map(|status| format!("/<STATS> 0/0/0/-1/0 {status} "));
-        let found = refused.iter().find(|refused| note.contains(*refused));
-        *note = match found {
-            Some(refused) => note.replace(refused.as_str(), "/<STATS> 0/0/0/-1/0 REFUSED "),
-            None => without_bytes(note),
+        // log: frontend backend/server times status …
+        let mut words: Vec<&str> = note.split(' ').collect();
+        let is_page = words[0] == "log:" && words[2].ends_with("/<STATS>");
+        *note = match words.get_mut(4) {
+            Some(status) if is_page && ["400", "401", "403", "404"].contains(status) => {
+                *status = "REFUSED";
+                words.join(" ")
+            }
+            _ => without_bytes(note),
         };
     }
     notes

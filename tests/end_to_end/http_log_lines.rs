@@ -10,6 +10,7 @@ same_as_haproxy!(
     tags_of_the_request,
     tags_of_addresses_dates_and_times,
     counts_of_connections,
+    numbers_of_requests,
     captures_in_every_style,
     flags_quote_and_escape,
     expressions,
@@ -127,6 +128,20 @@ fn counts_of_connections(flavour: Flavour) -> Vec<String> {
             client.send("x");
             assert_eq!(client.response("POST").status, 200);
         }
+    })
+}
+
+/// Requests on one connection have numbers of their own, which make identifiers unique.
+fn numbers_of_requests(flavour: Flavour) -> Vec<String> {
+    let format = "unique-id-format %{+X}o%rt-%fi;log-format \"LINE %HU %rt %lc %ID\"";
+    logged(flavour, format, 5, |lab| {
+        for connection in ["a", "b"] {
+            let mut client = lab.client();
+            for number in 0..2 {
+                client.get(&format!("/{connection}/{number}"));
+            }
+        }
+        ask(lab, get("/last"));
     })
 }
 

@@ -76,6 +76,10 @@ impl HttpSession {
         work.client_bytes_before = self.client.received_bytes - self.input_bytes(around);
         work.client_sent_before = self.client.sent_bytes;
         self.facts.exchanges = self.facts.exchanges.saturating_add(1);
+        if self.facts.exchanges > 1 {
+            // Each request has its own number: `unique-id-format` counts on it. The first has the connection's.
+            self.facts.sequence = around.shared.process.connection_sequence.fetch_add(1, Ordering::Relaxed);
+        }
         (self.facts.source, self.facts.destination) = (self.source, self.destination);
         self.stage = Stage::Head;
         self.work = Some(work);
