@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::eventually;
+use super::{eventually, ports};
 
 /// The key under which WebDriver gives an element's reference (its section 12.2).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -30,7 +30,7 @@ pub struct Browser {
 impl Browser {
     pub fn start() -> Browser {
         let profile = TempDir::new().expect("a directory");
-        // It takes a port for both IPv4 and IPv6, and ends when another test has got one of them first.
+        // It takes a port for both IPv4 and IPv6, and ends when it cannot have one of them.
         let (driver, port) =
             (0..10).find_map(|_| start_driver()).expect("chromedriver starts (scripts/test installs it)");
         let mut browser = Browser { driver, port, session: String::new(), profile };
@@ -123,10 +123,11 @@ impl Browser {
     }
 }
 
-/// The driver and its port; `None` when it ended instead.
+/// The driver and its port; `None` when it ended instead. Of the ports that the kernel would choose, other tests use so
+/// many for connections that it could find none ten times over.
 fn start_driver() -> Option<(Child, u16)> {
     let mut driver = Command::new("setpriv")
-        .args(["--pdeathsig", "KILL", "chromedriver", "--port=0"])
+        .args(["--pdeathsig", "KILL", "chromedriver", &format!("--port={}", ports::free_port())])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
