@@ -1,6 +1,7 @@
 //! The driver's bytes: two pools of equal buffers for receiving, and buffers of exact size for what this process says
 //! itself or sets aside for a stalled peer.
 
+use bytes::Bytes;
 use std::io;
 use std::rc::Rc;
 
@@ -145,14 +146,22 @@ impl Pool {
 pub(super) struct Buffers {
     small: Pool,
     large: Pool,
-    own: Vec<Option<Rc<[u8]>>>,
+    own: Vec<Option<OwnBytes>>,
     own_free: Vec<u32>,
+}
+
+/// The contents of a buffer outside of the pools.
+enum OwnBytes {
+    Own(Rc<[u8]>),
+    /// Other threads may have a share in them.
+    Shared(Bytes),
 }
 
 /// Where a buffer's bytes are.
 pub(super) enum Place<'a> {
     Pooled { class: BufferClass, offset: usize },
     Own(&'a Rc<[u8]>),
+    Shared(&'a Bytes),
     Nowhere,
 }
 
@@ -202,7 +211,8 @@ impl Buffers {
             return Place::Pooled { class, offset: self.pool(class).offset(number) };
         }
         match self.own.get((id.0 & NUMBER_MASK) as usize) {
-            Some(Some(bytes)) if id.is_some() => Place::Own(bytes),
+            Some(Some(OwnBytes::Own(bytes))) if id.is_some() => Place::Own(bytes),
+            Some(Some(OwnBytes::Shared(bytes))) if id.is_some() => Place::Shared(bytes),
             _ => Place::Nowhere,
         }
     }
@@ -214,6 +224,7 @@ impl Buffers {
                 pool.memory.bytes(offset, pool.buffer_bytes as usize)
             }
             Place::Own(bytes) => bytes,
+            Place::Shared(bytes) => bytes,
             Place::Nowhere => &[],
         }
     }
@@ -227,7 +238,15 @@ impl Buffers {
     }
 
     pub(super) fn add_own(&mut self, bytes: &[u8]) -> BufferId {
-        let value: Rc<[u8]> = Rc::from(bytes);
+        self.add(OwnBytes::Own(Rc::from(bytes)))
+    }
+
+    /// A buffer of these bytes, not of a copy.
+    pub(super) fn add_shared(&mut self, bytes: Bytes) -> BufferId {
+        self.add(OwnBytes::Shared(bytes))
+    }
+
+    fn add(&mut self, value: OwnBytes) -> BufferId {
         let number = match self.own_free.pop() {
             Some(number) => number,
             None => {
@@ -243,13 +262,17 @@ impl Buffers {
 
     /// See [`super::Driver::detach`].
     pub(super) fn detach(&mut self, id: BufferId, offset: u32, length: u32) -> BufferId {
-        let copy: Rc<[u8]> = Rc::from(self.part(id, offset, length));
+        let detached = match self.place(id) {
+            // It holds up nobody's pool: what is left of it is named, not copied.
+            Place::Shared(bytes) => {
+                let start = (offset as usize).min(bytes.len());
+                let end = start.saturating_add(length as usize).min(bytes.len());
+                OwnBytes::Shared(bytes.slice(start..end))
+            }
+            _ => OwnBytes::Own(Rc::from(self.part(id, offset, length))),
+        };
         self.release(id);
-        let new = self.add_own(&[]);
-        if let Some(slot) = self.own.get_mut((new.0 & NUMBER_MASK) as usize) {
-            *slot = Some(copy);
-        }
-        new
+        self.add(detached)
     }
 
     /// Whether the buffer was the caller's to give back.
@@ -348,6 +371,21 @@ mod tests {
         assert!(!buffers.release(BufferId::NONE));
         assert_eq!(buffers.bytes(again), b"");
         assert_eq!(buffers.bytes(BufferId::NONE), b"");
+        assert_eq!(buffers.held(), 0);
+    }
+
+    #[test]
+    fn shared_bytes_are_cut_without_a_copy() {
+        let mut buffers = buffers(4);
+        let bytes = Bytes::from(b"0123456789".to_vec());
+        let first = buffers.add_shared(bytes.clone());
+        assert_eq!(buffers.bytes(first).as_ptr(), bytes.as_ptr());
+        let rest = buffers.detach(first, 4, 100);
+        assert_eq!(buffers.bytes(rest), b"456789");
+        assert_eq!(buffers.bytes(rest).as_ptr(), bytes[4..].as_ptr());
+        let none = buffers.detach(rest, 100, 1);
+        assert_eq!(buffers.bytes(none), b"");
+        assert!(buffers.release(none) && !buffers.release(none));
         assert_eq!(buffers.held(), 0);
     }
 

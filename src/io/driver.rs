@@ -142,6 +142,8 @@ pub trait Driver {
     fn bytes(&self, buffer: BufferId) -> &[u8];
     /// A buffer of the driver's own with a copy of `bytes`, for what this process itself says.
     fn buffer_from(&mut self, bytes: &[u8]) -> BufferId;
+    /// A buffer of the driver's own of bytes that threads share: they are sent from where they are.
+    fn buffer_from_shared(&mut self, bytes: bytes::Bytes) -> BufferId;
     /// Moves `bytes(buffer)[offset..offset + length]` out of the shared receive pool into a buffer of its own of just
     /// that size and releases the old one, so that a stalled peer does not starve the others. Offset is 0 in the new one.
     fn detach(&mut self, buffer: BufferId, offset: u32, length: u32) -> BufferId;

@@ -467,6 +467,7 @@ impl Driver for UringDriver {
                 fits && self.ring.send_from_group(socket.0, class as u16, start, length, token.0)
             }
             Place::Own(bytes) => self.ring.send_bytes(socket.0, bytes, offset as usize, length, token.0),
+            Place::Shared(bytes) => self.ring.send_shared(socket.0, bytes, offset as usize, length, token.0),
             Place::Nowhere => false,
         };
         if !queued {
@@ -539,6 +540,10 @@ impl Driver for UringDriver {
 
     fn buffer_from(&mut self, bytes: &[u8]) -> BufferId {
         self.buffers.add_own(bytes)
+    }
+
+    fn buffer_from_shared(&mut self, bytes: bytes::Bytes) -> BufferId {
+        self.buffers.add_shared(bytes)
     }
 
     fn detach(&mut self, buffer: BufferId, offset: u32, length: u32) -> BufferId {

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::RawFd;
+use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -65,6 +66,8 @@ pub struct Ring {
     addresses_used: usize,
     /// Bytes of queued sends that are in no region.
     held: Vec<Rc<[u8]>>,
+    /// The same of bytes that other threads have a share in.
+    held_shared: Vec<Bytes>,
     /// What the next `enter` is to report.
     broken: Option<io::Error>,
 }
@@ -93,7 +96,7 @@ impl Ring {
         if !params.is_feature_ext_arg() || !params.is_feature_nodrop() || !params.is_feature_submit_stable() {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
-        Ok(Ring { ring, groups: Vec::new(), addresses: Vec::new(), addresses_used: 0, held: Vec::new(), broken: None })
+        Ok(Ring { ring, groups: Vec::new(), addresses: Vec::new(), addresses_used: 0, held: Vec::new(), held_shared: Vec::new(), broken: None })
     }
 
     /// Adds a group of buffers: number `n` is `buffer_bytes` bytes at `n * stride` of `memory`. `entries` (a power of
@@ -197,6 +200,17 @@ impl Ring {
         true
     }
 
+    /// As [`Ring::send_bytes`], of bytes that threads share.
+    pub fn send_shared(&mut self, socket: RawFd, bytes: &Bytes, offset: usize, length: u32, user_data: u64) -> bool {
+        let Some(part) = offset.checked_add(length as usize).and_then(|end| bytes.get(offset..end)) else {
+            return false;
+        };
+        let entry = send_entry(socket, part.as_ptr(), length, user_data);
+        self.push(entry);
+        self.held_shared.push(bytes.clone());
+        true
+    }
+
     pub fn connect(&mut self, socket: RawFd, address: &KernelAddress, user_data: u64) {
         if self.addresses_used == self.addresses.len() {
             self.addresses.push(Box::new(KernelAddress::empty()));
@@ -274,6 +288,7 @@ impl Ring {
         if self.ring.submission().is_empty() {
             self.addresses_used = 0;
             self.held.clear();
+            self.held_shared.clear();
         }
     }
 }

@@ -459,6 +459,10 @@ impl Driver for SimDriver {
         self.buffers.add_own(bytes)
     }
 
+    fn buffer_from_shared(&mut self, bytes: bytes::Bytes) -> BufferId {
+        self.buffers.add_shared(bytes)
+    }
+
     fn detach(&mut self, buffer: BufferId, offset: u32, length: u32) -> BufferId {
         self.buffers.detach(buffer, offset, length)
     }
