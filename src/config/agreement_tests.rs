@@ -2,7 +2,7 @@
 
 use super::keywords::{Row, Section, Status, rows_of};
 use super::load::{SECTION_KEYWORDS, proxy_parsers};
-use super::{section_bind, section_errors, section_global, section_server, section_userlist};
+use super::{section_bind, section_cache, section_errors, section_global, section_server, section_userlist};
 use std::collections::BTreeSet;
 
 /// The keywords of `sections` that the table hands to a parser. Rows for one argument are handed to their keyword's.
@@ -49,6 +49,7 @@ fn section_headers_agree() {
 #[test]
 fn small_sections_agree() {
     agree(supported(&[Section::Userlist]), names(section_userlist::KEYWORDS));
+    agree(supported(&[Section::Cache]), names(section_cache::KEYWORDS));
     agree(supported(&[Section::HttpErrors]), names(section_errors::SECTION_KEYWORDS));
 }
 

@@ -9,6 +9,7 @@ use super::model::{Config, Location};
 use super::names::{ResolveNames, SystemNames};
 use super::options::parser_of;
 use super::preprocess::Reading;
+use super::section_cache::{self, WrittenCache};
 use super::section_errors::HttpErrorsSection;
 use super::section_header::{self, DefaultsSections};
 use super::section_userlist::WrittenUserlist;
@@ -149,6 +150,7 @@ enum Current {
     Proxy(Box<WrittenProxy>),
     Userlist(Box<WrittenUserlist>),
     HttpErrors(Box<HttpErrorsSection>),
+    Cache(Box<WrittenCache>),
     /// A section that was refused: its lines would only repeat that.
     Skipped,
 }
@@ -161,8 +163,8 @@ struct Reader<'n> {
 }
 
 /// The words that open the sections which are read.
-pub const SECTION_KEYWORDS: [&str; 7] =
-    ["global", "defaults", "listen", "frontend", "backend", "userlist", "http-errors"];
+pub const SECTION_KEYWORDS: [&str; 8] =
+    ["global", "defaults", "listen", "frontend", "backend", "userlist", "http-errors", "cache"];
 
 /// The keyword table's name for the section.
 fn table_section(kind: SectionKind) -> Section {
@@ -186,6 +188,7 @@ pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParse
         section_balance::KEYWORDS,
         section_http::KEYWORDS,
         section_compression::KEYWORDS,
+        section_cache::PROXY_KEYWORDS,
         section_cookie::KEYWORDS,
         section_forwarding::KEYWORDS,
         section_log::KEYWORDS,
@@ -233,6 +236,7 @@ impl Reader<'_> {
             Current::Proxy(proxy) => self.written.proxies.push(*proxy),
             Current::Userlist(list) => self.written.userlists.push(*list),
             Current::HttpErrors(section) => self.written.http_errors.push(*section),
+            Current::Cache(cache) => self.written.caches.push(*cache),
             Current::Nothing | Current::Global | Current::Skipped => {}
         }
     }
@@ -256,6 +260,7 @@ impl Reader<'_> {
             Current::Proxy(proxy) => table_section(proxy.kind),
             Current::Userlist(_) => Section::Userlist,
             Current::HttpErrors(_) => Section::HttpErrors,
+            Current::Cache(_) => Section::Cache,
         };
         references::at(line.location(), self.proxy_location());
         if let Current::Proxy(proxy) = &self.current
@@ -304,6 +309,10 @@ impl Reader<'_> {
             },
             Current::HttpErrors(section) => match parser_of(section_errors::SECTION_KEYWORDS, keyword) {
                 Some(parser) => parser(statement, section),
+                None => return false,
+            },
+            Current::Cache(cache) => match parser_of(section_cache::KEYWORDS, keyword) {
+                Some(parser) => parser(statement, cache),
                 None => return false,
             },
             Current::Nothing | Current::Skipped => return false,
@@ -362,6 +371,11 @@ impl Reader<'_> {
             "http-errors" => {
                 let section = section_errors::open(&mut statement, &self.written.http_errors);
                 self.current = Current::HttpErrors(Box::new(section));
+                return;
+            }
+            "cache" => {
+                let cache = section_cache::open(&mut statement, &self.written.caches);
+                self.current = Current::Cache(Box::new(cache));
                 return;
             }
             "defaults" => SectionKind::Defaults,

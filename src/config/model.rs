@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use super::model_acl::*;
+pub use super::model_cache::*;
 pub use super::model_check::*;
 pub use super::model_compression::*;
 pub use super::model_converter::*;
@@ -48,6 +49,8 @@ pub struct Config {
     pub servers: Vec<Server>,
     pub listeners: Vec<Listener>,
     pub userlists: Vec<Userlist>,
+    /// By [`CacheId`].
+    pub caches: Vec<CacheSettings>,
     /// Files of patterns for ACLs and maps, by [`PatternFileId`].
     pub pattern_files: Vec<PatternFile>,
     /// As `setenv` and its like have left it: what `env()` and `show env` see.

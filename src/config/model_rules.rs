@@ -1,7 +1,7 @@
 //! Compiled `http-request`, `http-response`, `http-after-response` and `redirect` rules, error pages and monitor
 //! answers of a proxy (configuration.txt section 4.2).
 
-use super::model::{Condition, Expression, Location, LogFormat, PatternFileId, SetConditions, VariableName};
+use super::model::{CacheReference, Condition, Expression, Location, LogFormat, PatternFileId, SetConditions, VariableName};
 use crate::proto::http1::response::reason;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +128,10 @@ pub enum HttpAction {
     SetTos(u8),
     SetPriorityClass(Expression),
     SetPriorityOffset(Expression),
+    /// `cache-use`: answer from the cache, if it can.
+    CacheUse(CacheReference),
+    /// `cache-store`: keep the response, if it may be kept.
+    CacheStore(CacheReference),
 }
 
 /// What `set-var` and `set-var-fmt` keep.

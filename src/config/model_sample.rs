@@ -277,6 +277,10 @@ pub enum ExchangeFetch {
     CapturedUri,
     CapturedRequestVersion,
     CapturedResponseVersion,
+    /// `res.cache_hit`
+    IsCacheHit,
+    /// `res.cache_name`
+    CacheName,
 }
 
 /// Of bytes that nobody has consumed (configuration.txt section 7.3.5).

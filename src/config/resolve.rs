@@ -14,7 +14,7 @@ use super::resolve_servers::{resolve_servers, resolve_tracking};
 use super::section_checks::method_of;
 use super::section_options::{options_of, splice_of};
 use super::written::*;
-use super::{resolve_rules, resolve_switching, resolve_warnings, section_old_rules, section_options, section_userlist};
+use super::{resolve_rules, resolve_switching, resolve_warnings, section_cache, section_old_rules, section_options, section_userlist};
 use std::collections::BTreeSet;
 
 /// HAProxy's `retries` without the keyword.
@@ -48,6 +48,7 @@ pub fn resolve(
         });
         config.proxies.push(resolve_proxy(proxy, iid, frontend, backend, &written.global, diagnostics));
     }
+    config.caches = section_cache::resolve(&written, diagnostics);
     config.userlists = section_userlist::resolve(&written.userlists, diagnostics);
     for (proxy, resolved) in written.proxies.iter().zip(&mut config.proxies) {
         resolved.rules = resolve_rules::resolve(proxy, &written, diagnostics);

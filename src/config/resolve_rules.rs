@@ -4,6 +4,7 @@ use super::diagnostics::{Diagnostics, Severity};
 use super::model::*;
 use super::pattern_files;
 use super::rules::answers;
+use super::section_cache;
 use super::section_errors::{HttpErrorsSection, WrittenErrorPages};
 use super::section_stats::DEFAULT_REALM;
 use super::written::*;
@@ -86,6 +87,15 @@ impl<'a> Names<'a> {
             && challenge.is_empty()
         {
             *challenge = answers::challenge(&self.proxy.name);
+        }
+        if let HttpAction::CacheUse(cache) | HttpAction::CacheStore(cache) = &mut rule.action {
+            match self.written.caches.iter().position(|written| *written.name == *cache.name) {
+                Some(index) => cache.id = CacheId(index as u32),
+                None => {
+                    let text = section_cache::unknown(&self.proxy.name, &cache.name, "rule");
+                    self.diagnostics.about(Severity::Alert, &rule.location, text);
+                }
+            }
         }
         if let HttpAction::ChangePatterns(change) = &rule.action
             && self.unread_files.contains(&change.file_name)

@@ -2,7 +2,7 @@
 //! section 4.2).
 
 use super::model::{HttpAction, HttpRule, ReplySource};
-use super::rules::{answers, condition, edits, redirect, settings, variables};
+use super::rules::{answers, cache, condition, edits, redirect, settings, variables};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 
@@ -60,6 +60,7 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
         "add-header" edits::add_header,
         "allow" answers::allow,
         "auth" answers::auth,
+        "cache-use" cache::cache_use,
         "del-header" edits::del_header,
         "deny" answers::deny,
         "disable-l7-retry" settings::disable_l7_retry,
@@ -105,6 +106,7 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
     Response "http-response" {
         "add-header" edits::add_header,
         "allow" answers::allow,
+        "cache-store" cache::cache_store,
         "del-header" edits::del_header,
         "deny" answers::deny,
         "redirect" redirect::parse,

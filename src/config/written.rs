@@ -3,6 +3,7 @@
 //! does not reach back).
 
 use super::model::*;
+use super::section_cache::WrittenCache;
 use super::section_errors::{HttpErrorsSection, WrittenErrorPages};
 use super::section_http_rules::WrittenHttpRules;
 use super::section_old_rules::WrittenOldRules;
@@ -17,6 +18,7 @@ pub struct Written {
     pub proxies: Vec<WrittenProxy>,
     pub userlists: Vec<WrittenUserlist>,
     pub http_errors: Vec<HttpErrorsSection>,
+    pub caches: Vec<WrittenCache>,
 }
 
 /// The `global` section, as far as it is not the model's already.
@@ -182,6 +184,7 @@ pub struct ProxySettings {
     pub unique_id: Option<LogFormat>,
     pub unique_id_header: Option<String>,
     pub compression: Compression,
+    pub filters: Vec<WrittenFilter>,
     pub cookie: Option<CookieSettings>,
     pub dynamic_cookie_key: Option<String>,
     pub persist_on_down_server: bool,
@@ -207,6 +210,13 @@ pub enum CheckKind {
     Connect,
     Tcp,
     Http,
+}
+
+/// A `filter` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WrittenFilter {
+    Cache(String, Location),
+    Compression,
 }
 
 /// A `log` line of a proxy.

@@ -174,6 +174,8 @@ pub struct Exchange {
     pub request_variables: RefCell<Variables>,
     pub response_variables: RefCell<Variables>,
     pub persistence: super::cookie::Memory,
+    /// There once a `cache-use` rule was met.
+    pub cache: Option<Box<super::cache::CacheState>>,
     /// What the response may be compressed with.
     pub compression: Option<crate::config::model::CompressionAlgorithm>,
 }

@@ -143,6 +143,7 @@ fn facts<'a>(scope: &'a Scope, format: &LogFormat) -> SessionFacts<'a> {
         backend_name: backend.map_or(&frontend.name, |(backend, _)| &backend.name),
         server: match server {
             Some((server, _)) => ServerName::Named(&server.name),
+            None if exchange.answering_cache().is_some() => ServerName::Cache,
             None if exchange.is_answered_by_stats => ServerName::Stats,
             None => ServerName::None,
         },

@@ -119,6 +119,7 @@ impl TagWriter<'_, '_> {
             BackendName => self.text(facts.backend_name.as_bytes()),
             ServerName => self.text(match facts.server {
                 super::log_session::ServerName::None => b"<NOSRV>",
+                super::log_session::ServerName::Cache => b"<CACHE>",
                 super::log_session::ServerName::Stats => b"<STATS>",
                 super::log_session::ServerName::Named(name) => name.as_bytes(),
             }),

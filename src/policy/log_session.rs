@@ -22,6 +22,8 @@ impl From<SocketAddr> for Endpoint {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerName<'a> {
+    /// A cache answered.
+    Cache,
     /// `<NOSRV>`
     #[default]
     None,

@@ -3,6 +3,7 @@
 pub mod assign;
 pub mod balance;
 pub mod balance_key;
+pub mod cache;
 pub mod cacheable_cookies;
 pub mod captures;
 pub mod compression;

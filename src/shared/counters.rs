@@ -45,7 +45,7 @@ mod lists {
         frontend_denied_connections, frontend_denied_sessions, frontend_denied_requests, frontend_denied_responses,
         frontend_request_errors, frontend_requests, frontend_intercepted,
         frontend_http_1xx, frontend_http_2xx, frontend_http_3xx, frontend_http_4xx, frontend_http_5xx, frontend_http_other,
-        frontend_internal_errors,
+        frontend_internal_errors, frontend_cache_lookups, frontend_cache_hits,
         // backend half
         backend_sessions, backend_bytes_in, backend_bytes_out,
         backend_denied_requests, backend_denied_responses,
@@ -53,7 +53,7 @@ mod lists {
         backend_connects, backend_reuses, backend_selected,
         backend_client_aborts, backend_server_aborts,
         backend_http_1xx, backend_http_2xx, backend_http_3xx, backend_http_4xx, backend_http_5xx, backend_http_other,
-        backend_requests, backend_internal_errors,
+        backend_requests, backend_internal_errors, backend_cache_lookups, backend_cache_hits,
     } }
     counters! { ServerCounters {
         sessions, bytes_in, bytes_out, denied_responses,

@@ -4,6 +4,7 @@
 //! administrative states (checks, runtime socket, stats page): such changes are rare and must not interleave.
 
 pub mod averages;
+pub mod cache;
 pub mod counters;
 pub mod mailbox;
 pub mod patterns;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub listeners: Vec<CachePadded<ListenerState>>,
     /// By [`PatternFileId`](crate::config::model::PatternFileId).
     pub pattern_files: Vec<patterns::PatternFileState>,
+    /// By [`CacheId`](crate::config::model::CacheId).
+    pub caches: Vec<Arc<cache::Cache>>,
     /// By worker number. The last one is the control thread's (its checks and runtime sessions count there).
     pub workers: Vec<WorkerState>,
     /// Held while health, weight or administrative states change.
@@ -194,6 +197,7 @@ impl Shared {
             servers: config.servers.iter().map(|server| CachePadded::new(ServerState::new(server, now_us))).collect(),
             listeners,
             pattern_files: config.pattern_files.iter().map(patterns::PatternFileState::new).collect(),
+            caches: config.caches.iter().map(|settings| Arc::new(cache::Cache::new(settings))).collect(),
             workers: (0..=workers).map(worker_state).collect(),
             administration: Mutex::new(()),
             variables: Default::default(),

@@ -176,6 +176,8 @@ const PAYLOADS: &[FetchRow] = &[
     row("req_ssl_hello_type", &[], 0, Type::Integer, REQUEST, |_| payload_of(PayloadFetch::TlsHelloType(Request))),
     row("req_ssl_sni", &[], 0, Type::Text, REQUEST, |_| payload_of(PayloadFetch::TlsServerName)),
     row("req_ssl_ver", &[], 0, Type::Integer, REQUEST, |_| payload_of(PayloadFetch::TlsVersion)),
+    row("res.cache_hit", &[], 0, Type::Bool, SERVER, |_| exchange(ExchangeFetch::IsCacheHit)),
+    row("res.cache_name", &[], 0, Type::Text, SERVER, |_| exchange(ExchangeFetch::CacheName)),
     row("res.len", &[], 0, Type::Integer, RESPONSE, |_| payload_of(PayloadFetch::Length(Response))),
     row("res.payload", &[I, I], 2, Type::Binary, RESPONSE, |a| payload(a, Response)),
     row("res.payload_lv", &[I, I, T], 2, Type::Binary, RESPONSE, |a| payload_lv(a, Response)),

@@ -2,7 +2,6 @@
 
 const TLS: &str = "it comes with TLS";
 const STICK_TABLES: &str = "it comes with stick tables";
-const CACHE: &str = "it comes with the HTTP cache";
 const PROXY_PROTOCOL: &str = "it comes with the PROXY protocol";
 const LUA: &str = "Ringway has no Lua";
 const FASTCGI: &str = "Ringway does not speak FastCGI";
@@ -20,7 +19,6 @@ pub fn fetch(name: &str) -> Option<&'static str> {
         _ if starts(&["sc_", "sc0_", "sc1_", "sc2_", "table_"]) => STICK_TABLES,
         _ if starts(&["src_bytes", "src_clr", "src_conn", "src_get", "src_gpc", "src_http", "src_inc"]) => STICK_TABLES,
         _ if starts(&["src_kbytes", "src_sess", "src_updt"]) => STICK_TABLES,
-        _ if is_any(&["res.cache_hit", "res.cache_name"]) => CACHE,
         _ if is_any(&["res.comp", "res.comp_algo"]) => "look at the header: 'res.hdr(content-encoding)'",
         _ if starts(&["fc_pp_"]) || is_any(&["fc_rcvd_proxy", "fc_src", "fc_src_port", "fc_src_is_local"]) => {
             PROXY_PROTOCOL

@@ -221,7 +221,7 @@ pub(super) const ROWS: &[Row] = &[
     supported(BACK_NAMED, "ignore-persist <condition>"),
     supported(PROXY, "acl <name> <criterion>"),
     // Everything else
-    row(NAMED, "filter <name>", SPOE),
+    supported(NAMED, "filter <name> [<options>]"),
     row(NAMED, "filter-sequence <direction> <filters>", SPOE),
     supported(BACK, "persist rdp-cookie"),
     row(PROXY, "guid <text>", RELOAD),

@@ -66,7 +66,7 @@ pub(super) const ROWS: &[Row] = actions! {
     PROXY LUA "http-request": "use-service";
     PROXY RESOLVERS "http-request": "do-resolve";
     PROXY TLS "http-request": "wait-for-handshake";
-    PROXY CACHE "http-request": "cache-use";
+    PROXY SUPPORTED "http-request": "cache-use";
     PROXY STICK_TABLES "http-request": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0"
         "track-sc" "track-sc0" "track-sc1" "track-sc2";
     PROXY SPOE "http-request": "send-spoe-group";
@@ -79,7 +79,7 @@ pub(super) const ROWS: &[Row] = actions! {
     PROXY NEW_ACTIONS "http-response": "add-headers-bin" "del-headers-bin" "do-log" "pause" "set-headers-bin"
         "set-timeout";
     PROXY BANDWIDTH "http-response": "set-bandwidth-limit";
-    PROXY CACHE "http-response": "cache-store";
+    PROXY SUPPORTED "http-response": "cache-store";
     PROXY STICK_TABLES "http-response": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
         "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
     PROXY SPOE "http-response": "send-spoe-group";

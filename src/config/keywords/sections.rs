@@ -39,7 +39,7 @@ pub(super) const HEADERS: &[Row] = &[
     supported(HEADER, "listen <name> [from <defaults>]"),
     supported(HEADER, "backend <name> [from <defaults>]"),
     row(HEADER, "acme <name>", CERTIFICATE_SERVICES),
-    row(HEADER, "cache <name>", CACHE),
+    supported(HEADER, "cache <name>"),
     row(HEADER, "crt-store [<name>]", CERTIFICATE_SERVICES),
     row(HEADER, "fcgi-app <name>", FASTCGI),
     row(HEADER, "healthcheck <name>", CHECK_PROTOCOLS),
@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Row] = keywords! {
         "parse-resolv-conf" "resolve_retries <number>" "timeout resolve <time>" "timeout retry <time>";
     USERLIST SUPPORTED: "group <name> [users <users>]" "user <name> <kind> <password> [groups <groups>]";
     MAILERS EMAIL: "mailer <name> <address>:<port>" "timeout mail <time>";
-    CACHE_SECTION CACHE: "max-age <seconds>" "max-object-size <bytes>" "max-secondary-entries <number>"
+    CACHE_SECTION SUPPORTED: "max-age <seconds>" "max-object-size <bytes>" "max-secondary-entries <number>"
         "process-vary <switch>" "total-max-size <megabytes>";
     RING RINGS: "backing-file <file>" "description <text>" "format <format>" "maxlen <bytes>" "server <name> <address>"
         "size <bytes>" "timeout connect <time>" "timeout server <time>";

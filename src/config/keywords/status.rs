@@ -99,8 +99,6 @@ pub(super) const RINGS: Status = Status::Later {
 };
 pub(super) const LOG_PROFILES: Status =
     Status::Later { what: "log profiles", meanwhile: "'log-format' sets the line of a session's end" };
-pub(super) const CACHE: Status =
-    Status::Later { what: "the HTTP cache", meanwhile: "cache at the servers or in front of the balancer" };
 pub(super) const VARIABLES: Status = Status::Later {
     what: "variables",
     meanwhile: "'setenv' and \"${NAME}\" put a value into several places of the configuration",

@@ -1,6 +1,7 @@
 //! What `http-request`, `http-response`, `http-after-response`, `redirect` and `http-error` lines are made of.
 
 pub mod answers;
+pub mod cache;
 pub mod condition;
 pub mod edits;
 pub mod format;

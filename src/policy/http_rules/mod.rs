@@ -12,6 +12,7 @@ mod target;
 pub(super) mod text;
 pub mod uri;
 
+use super::cache;
 use super::condition;
 use super::exchange::{RuleReference, RuleSet, Scope, Stage};
 use super::queue_priority;
@@ -270,6 +271,8 @@ fn apply(action: &HttpAction, scope: &mut Scope, resume: usize) -> Result<Step, 
         HttpAction::SetTos(tos) => scope.exchange.socket_marks.tos = Some(*tos),
         HttpAction::SetPriorityClass(value) => queue_priority::set_class(scope, value),
         HttpAction::SetPriorityOffset(value) => queue_priority::set_offset(scope, value),
+        HttpAction::CacheUse(reference) => cache::look_up(scope, reference.id),
+        HttpAction::CacheStore(reference) => cache::store(scope, reference.id),
         HttpAction::StrictMode(_) => {}
     }
     Ok(Step::Next)

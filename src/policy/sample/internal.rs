@@ -61,6 +61,11 @@ pub fn exchange<'a>(of: ExchangeFetch, scope: &'a Scope) -> Option<Sample<'a>> {
     match of {
         ExchangeFetch::ServerId => exchange.server.map(|server| Sample::Integer(i64::from(config.server(server).sid))),
         ExchangeFetch::ServerName => exchange.server.map(|server| Sample::text(config.server(server).name.as_bytes())),
+        ExchangeFetch::IsCacheHit => Some(Sample::Bool(exchange.answering_cache().is_some())),
+        ExchangeFetch::CacheName => {
+            let cache = exchange.answering_cache().and_then(|cache| config.caches.get(cache.0 as usize));
+            Some(Sample::text(cache.map_or(b"", |cache| cache.name.as_bytes())))
+        }
         ExchangeFetch::IsFirstRequest => Some(Sample::Bool(scope.client.exchanges <= 1)),
         ExchangeFetch::UniqueId => exchange.unique_id.as_deref().map(|id| Sample::text(id.as_bytes())),
         ExchangeFetch::LastRuleFile => {

@@ -264,7 +264,8 @@ pub fn backend_row(snapshot: Snapshot, id: ProxyId, selection: &Selection) -> Ro
         row.set(Column::Http5xx, sum(|c| c.backend_http_5xx.get()));
         row.set(Column::HttpOther, sum(|c| c.backend_http_other.get()));
         row.set(Column::RequestsTotal, sum(|c| c.backend_requests.get()));
-        row.set_all(&[Column::CacheLookups, Column::CacheHits], 0);
+        row.set(Column::CacheLookups, sum(|c| c.backend_cache_lookups.get()));
+        row.set(Column::CacheHits, sum(|c| c.backend_cache_hits.get()));
     }
     row.set(Column::ClientAborts, sum(|c| c.backend_client_aborts.get()));
     row.set(Column::ServerAborts, sum(|c| c.backend_server_aborts.get()));

@@ -181,7 +181,8 @@ fn frontend_row(snapshot: Snapshot, id: ProxyId) -> Row {
         row.set(Column::Http5xx, sum(|c| c.frontend_http_5xx.get()));
         row.set(Column::HttpOther, sum(|c| c.frontend_http_other.get()));
         row.set(Column::Intercepted, sum(|c| c.frontend_intercepted.get()));
-        row.set_all(&[Column::CacheLookups, Column::CacheHits], 0);
+        row.set(Column::CacheLookups, sum(|c| c.frontend_cache_lookups.get()));
+        row.set(Column::CacheHits, sum(|c| c.frontend_cache_hits.get()));
         row.set(Column::H1OpenConnections, u64::from(state.frontend_connections.load(Relaxed)));
         row.set(Column::H1TotalConnections, sum(|c| c.frontend_connections.get()));
         row.set(Column::H1TotalStreams, sum(|c| c.frontend_requests.get()));
