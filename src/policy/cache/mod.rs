@@ -110,6 +110,10 @@ pub fn answer(scope: &mut Scope) -> Option<Hit> {
         true => response.start_response(Version::Http11, 304, b"Not Modified"),
         false => response.start_response(Version::Http11, 200, &object.head.reason),
     }
+    match object.head.is_chunked {
+        true => response.add_header(b"Transfer-Encoding", b"chunked"),
+        false => response.add_header(b"Content-Length", itoa::Buffer::new().format(object.body.len()).as_bytes()),
+    };
     for (name, value) in object.head.fields() {
         response.add_header(name, value);
     }
@@ -151,14 +155,11 @@ pub fn store(scope: &mut Scope, id: CacheId) {
     let Some(lifetime) = lifetime else { return };
     let variant = vary::variant(response, settings.processes_vary, state.accepted_encodings, &state.referer);
     let Some(variant) = variant else { return };
-    let mut head = StoredHead {
-        reason: response.reason().into(),
-        etag: response.value(b"etag").map(Into::into),
-        last_modified_s: conditional::last_modified(response, wall_s),
-        age_s: lifetime.age_s,
-        is_chunked,
-        ..StoredHead::default()
-    };
+    let mut head = StoredHead::default();
+    head.reason = response.reason().into();
+    head.etag = response.value(b"etag").map(Into::into);
+    head.last_modified_s = conditional::last_modified(response, wall_s);
+    (head.age_s, head.is_chunked) = (lifetime.age_s, is_chunked);
     for (name, value) in response.headers().filter(|(name, _)| !is_of_connection(name)) {
         head.push(name, value);
     }

@@ -278,6 +278,15 @@ impl Connection {
         }
     }
 
+    /// Sends bytes that threads share, from where they are.
+    pub fn push_shared<D: Driver>(&mut self, driver: &mut D, bytes: bytes::Bytes) {
+        if !bytes.is_empty() {
+            let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            let buffer = driver.buffer_from_shared(bytes);
+            self.push(driver, Segment { buffer, offset: 0, length });
+        }
+    }
+
     fn send<D: Driver>(&mut self, driver: &mut D) {
         if self.armed & (SEND | WRITABLE) != 0 {
             return;

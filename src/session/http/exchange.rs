@@ -98,7 +98,11 @@ impl HttpSession {
 
     /// Server → client, after the response's head.
     pub(super) fn advance_response<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
-        if !work.response_body.is_done() {
+        if work.response_body.is_stored() {
+            if work.response_body.advance_stored(around.driver, &mut self.client) == Progress::Running {
+                return Step::Continue;
+            }
+        } else if !work.response_body.is_done() {
             let Some(key) = work.server else { return Step::Continue };
             let Some(server) = around.http.servers.get(key) else { return Step::Continue };
             let server = &mut server.connection;
@@ -112,6 +116,7 @@ impl HttpSession {
                 Progress::TargetFailed(_) => return self.client_aborted(around, work, Phase::Data),
             }
         }
+        work.response_body.complete_store(around.now.monotonic_us);
         if work.is_tunnel {
             return self.tunnel_progress(around, work);
         }

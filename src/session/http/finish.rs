@@ -60,6 +60,9 @@ impl HttpSession {
             work.exchange.bytes_out = 0;
         }
         self.write_log(around, work, false);
+        // A work waits for its next use: what it has of caches does not.
+        work.exchange.cache = None;
+        work.response_body.let_go_of_caches();
     }
 
     /// Heads included, as in HAProxy's log.

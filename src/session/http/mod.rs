@@ -10,6 +10,7 @@
 //! knows what is waited for and how long.
 
 mod answer;
+mod cached;
 mod connect;
 mod connection;
 mod deadline;

@@ -255,6 +255,9 @@ impl HttpSession {
             return Asked::Stop(step);
         }
         match self.ask(around, work, proxy, crate::policy::http_rules::redirects) {
+            None if work.exchange.answering_cache().is_some() => {
+                Asked::Stop(self.answer_from_cache(around, work, proxy))
+            }
             None => Asked::Continue,
             Some(reply) => Asked::Stop(self.act_on_verdict(around, work, proxy, RequestVerdict::Answer(reply))),
         }

@@ -339,6 +339,9 @@ impl HttpSession {
             self.drop_server(around, work);
             return Some(self.error_answer(around, work, 500));
         }
+        if let Some(store) = crate::policy::cache::take_store(&mut work.exchange) {
+            work.response_body.keep_in(store, &work.exchange.response_body);
+        }
         let sent = sent_body(work);
         if sent == Body::Chunked {
             work.response_body.set_encoding(Encoding::Chunked);

@@ -10,6 +10,8 @@ use crate::io::{BufferClass, Driver, PipeId};
 use crate::policy::compression::Compressor;
 use crate::proto::http1::chunked::ChunkedDecoder;
 use crate::session::relay::SPLICE_BYTES_PER_TURN;
+use crate::shared::cache::Store;
+use bytes::Bytes;
 use std::io::ErrorKind;
 
 /// How the source says where the body ends.
@@ -53,6 +55,8 @@ const SPLICE_ROUNDS: usize = 8;
 const SPLICE_BYTES_MIN: u64 = 64 * 1024;
 /// A body that says it is this long is bulk from its start.
 pub const BULK_LENGTH_BYTES: u64 = 256 * 1024;
+/// What a compressor gets of a stored body at a time.
+const STORED_PART_BYTES: usize = 16 * 1024;
 /// Wake-ups in a row that move less than this end the splicing of a stream without known length.
 const QUIET_BYTES: usize = 4096;
 const QUIET_RUN: u8 = 16;
@@ -77,6 +81,10 @@ pub struct Transfer {
     done: bool,
     /// `compression`: what is written is made of what comes.
     pub compressor: Option<Box<Compressor>>,
+    /// The body is kept in a cache on its way.
+    store: Option<Box<Store>>,
+    /// There is no source: the body comes from a cache, and this is left of it.
+    stored: Option<Bytes>,
     /// Body bytes taken from the source.
     pub bytes: u64,
     out: Vec<u8>,
@@ -96,6 +104,8 @@ impl Transfer {
             // An empty body in chunks still has its last chunk.
             done: done && encoding != Encoding::Chunked,
             compressor: None,
+            store: None,
+            stored: None,
             bytes: 0,
             out: Vec::new(),
         }
@@ -103,6 +113,41 @@ impl Transfer {
 
     pub fn nothing() -> Self {
         Self::new(Framing::Nothing, Encoding::Plain, SpliceChoice::Never)
+    }
+
+    /// A body that comes from a cache.
+    pub fn of_stored(body: Bytes, is_chunked: bool) -> Self {
+        let framing = Framing::Length(body.len() as u64);
+        let encoding = if is_chunked { Encoding::Chunked } else { Encoding::Plain };
+        Transfer { stored: Some(body), ..Self::new(framing, encoding, SpliceChoice::Never) }
+    }
+
+    /// From now on what comes is kept, too. `held`: what came before.
+    pub fn keep_in(&mut self, mut store: Box<Store>, held: &[u8]) {
+        if held.is_empty() || store.push(held) {
+            self.store = Some(store);
+        }
+    }
+
+    /// The body has come to its end: what was kept of it is whole.
+    pub fn complete_store(&mut self, now_us: u64) {
+        if let Some(store) = self.store.take() {
+            store.complete(now_us);
+        }
+    }
+
+    /// What was not whole is not kept.
+    pub fn let_go_of_caches(&mut self) {
+        (self.store, self.stored) = (None, None);
+    }
+
+    /// Keeps a part, until one is too much.
+    fn keep(&mut self, data: &[u8]) {
+        if let Some(store) = &mut self.store
+            && !store.push(data)
+        {
+            self.store = None;
+        }
     }
 
     pub fn is_done(&self) -> bool {
@@ -151,6 +196,39 @@ impl Transfer {
             Mode::Turning => self.turn(driver, source, target, now_us),
             Mode::Splice => self.splice(driver, source, target, now_us),
         }
+    }
+
+    /// Hands a stored body to the target: as it is without a copy, or a part at a time through the compressor.
+    pub fn advance_stored<D: Driver>(&mut self, driver: &mut D, target: &mut Connection) -> Progress {
+        let Some(body) = self.stored.take() else { return Progress::Done };
+        if self.compressor.is_none() {
+            self.bytes = body.len() as u64;
+            if self.encoding == Encoding::Chunked && !body.is_empty() {
+                target.push_bytes(driver, format!("{:x}\r\n", body.len()).as_bytes());
+            }
+            target.push_shared(driver, body.clone());
+            if self.encoding == Encoding::Chunked {
+                let last: &[u8] = if body.is_empty() { b"0\r\n\r\n" } else { b"\r\n0\r\n\r\n" };
+                target.push_bytes(driver, last);
+            }
+            self.done = true;
+            return Progress::Done;
+        }
+        let mut left = body;
+        while target.output_segments() < WAITING_SEGMENTS_MAX {
+            let part = left.split_to(left.len().min(STORED_PART_BYTES));
+            self.bytes += part.len() as u64;
+            self.write_to(driver, Some(target), &part, left.is_empty());
+            if self.done {
+                return Progress::Done;
+            }
+        }
+        self.stored = Some(left);
+        Progress::Running
+    }
+
+    pub fn is_stored(&self) -> bool {
+        self.stored.is_some()
     }
 
     fn copy<D: Driver>(&mut self, driver: &mut D, source: &mut Connection, target: &mut Connection) -> Progress {
@@ -280,6 +358,11 @@ impl Transfer {
                 return;
             }
             head.extend_from_slice(&front[..take]);
+            if let Some(store) = &mut self.store
+                && !store.push(&front[..take])
+            {
+                self.store = None;
+            }
             *left -= take as u64;
             self.bytes += take as u64;
             source.consume(driver, take);
@@ -314,6 +397,7 @@ impl Transfer {
                 let taken = decoder.decode(source.front(driver), |part| data.extend_from_slice(part));
                 let Ok(taken) = taken else { return Err(Progress::Malformed) };
                 let last = decoder.is_done();
+                self.keep(&data);
                 self.bytes += data.len() as u64;
                 source.consume(driver, taken);
                 self.write_to(driver, target, &data, last);
@@ -331,6 +415,9 @@ impl Transfer {
         plain: bool,
         last: bool,
     ) {
+        if self.store.is_some() {
+            self.keep(source.front(driver).get(..count).unwrap_or_default());
+        }
         let whole = count == source.front(driver).len();
         if plain && whole {
             if let (Some(segment), Some(target)) = (source.take_front(), target) {
@@ -414,7 +501,7 @@ impl Transfer {
             SpliceChoice::Always => true,
             SpliceChoice::Never => false,
         };
-        enough && bulk && self.encoding == Encoding::Plain && self.compressor.is_none()
+        enough && bulk && self.encoding == Encoding::Plain && self.compressor.is_none() && self.store.is_none()
     }
 
     /// Bulk: the armed receive has to end, and what it brought has to go, before the pipe may be used.

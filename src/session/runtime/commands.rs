@@ -1,7 +1,7 @@
 //! The table of commands, `help`, and what is said to an unknown one.
 
 use super::patterns::{self, Kind};
-use super::{Answer, INFO, RuntimeSession, SeverityOutput, frontends, servers, show};
+use super::{Answer, INFO, RuntimeSession, SeverityOutput, caches, frontends, servers, show};
 use crate::config::model::RuntimeLevel::{self, Admin, Operator, User};
 use crate::session::local_context::LocalContext;
 use std::time::Duration;
@@ -62,6 +62,7 @@ pub(super) static COMMANDS: &[Command] = commands! {
     Admin ["set", "weight"] "set weight <bk>/<srv> <n>[%]" "change a server's weight" => servers::set_weight;
     User ["show", "acl"] "show acl [[@<ver>] <acl>]" "list ACLs or the patterns of one" => |_, w, c| patterns::show(Kind::Acl, w, c);
     User ["show", "backend"] "show backend" "list backends" => show::backends;
+    Admin ["show", "cache"] "show cache" "list caches and what is stored in them" => caches::show;
     User ["show", "cli", "level"] "show cli level" "show this session's level" => show::level;
     User ["show", "cli", "sockets"] "show cli sockets" "list runtime sockets" => show::sockets;
     Operator ["show", "env"] "show env [var]" "list environment variables" => show::environment;
@@ -110,7 +111,6 @@ const TO_COME: &[&str] = &[
     "set table",
     "set var",
     "show activity",
-    "show cache",
     "show errors",
     "show events",
     "show fd",

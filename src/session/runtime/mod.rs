@@ -3,6 +3,7 @@
 //! A line holds commands separated by `;`. Each is answered with its text and an empty line; outside of interactive
 //! mode (`prompt`) the connection closes after the last one. [`line`] splits, [`commands`] is the table of commands.
 
+mod caches;
 mod commands;
 mod frontends;
 pub mod line;
