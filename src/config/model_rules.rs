@@ -1,7 +1,9 @@
 //! Compiled `http-request`, `http-response`, `http-after-response` and `redirect` rules, error pages and monitor
 //! answers of a proxy (configuration.txt section 4.2).
 
-use super::model::{CacheReference, Condition, Expression, Location, LogFormat, PatternFileId, SetConditions, VariableName};
+use super::model::{
+    CacheReference, Condition, Expression, Location, LogFormat, PatternFileId, SetConditions, VariableName,
+};
 use crate::proto::http1::response::reason;
 use std::sync::Arc;
 use std::time::Duration;

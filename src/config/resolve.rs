@@ -14,7 +14,10 @@ use super::resolve_servers::{resolve_servers, resolve_tracking};
 use super::section_checks::method_of;
 use super::section_options::{options_of, splice_of};
 use super::written::*;
-use super::{resolve_rules, resolve_switching, resolve_warnings, section_cache, section_old_rules, section_options, section_userlist};
+use super::{
+    resolve_rules, resolve_switching, resolve_warnings, section_cache, section_old_rules, section_options,
+    section_userlist,
+};
 use std::collections::BTreeSet;
 
 /// HAProxy's `retries` without the keyword.

@@ -145,7 +145,9 @@ pub fn resolve(written: &Written, diagnostics: &mut Diagnostics) -> Vec<CacheSet
 
 /// The message about a name that no section has.
 pub fn unknown(proxy: &str, name: &str, by: &str) -> String {
-    format!("proxy '{proxy}': unable to find the cache '{name}' referenced by the {by}; write a section 'cache {name}'.")
+    format!(
+        "proxy '{proxy}': unable to find the cache '{name}' referenced by the {by}; write a section 'cache {name}'."
+    )
 }
 
 fn resolve_one(cache: &WrittenCache, diagnostics: &mut Diagnostics) -> CacheSettings {

@@ -5,9 +5,9 @@
 //! are read when the operation is submitted (sends are MSG_DONTWAIT, so they never outlive the submission); what is not
 //! in a region is held until then. With DEFER_TASKRUN the kernel writes only inside [`Ring::enter`].
 
+use bytes::Bytes;
 use std::io;
 use std::os::fd::RawFd;
-use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -96,7 +96,15 @@ impl Ring {
         if !params.is_feature_ext_arg() || !params.is_feature_nodrop() || !params.is_feature_submit_stable() {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
-        Ok(Ring { ring, groups: Vec::new(), addresses: Vec::new(), addresses_used: 0, held: Vec::new(), held_shared: Vec::new(), broken: None })
+        Ok(Ring {
+            ring,
+            groups: Vec::new(),
+            addresses: Vec::new(),
+            addresses_used: 0,
+            held: Vec::new(),
+            held_shared: Vec::new(),
+            broken: None,
+        })
     }
 
     /// Adds a group of buffers: number `n` is `buffer_bytes` bytes at `n * stride` of `memory`. `entries` (a power of

@@ -13,6 +13,7 @@ mod browser;
 mod doctor;
 mod figures;
 mod full_tables;
+mod http_cache;
 mod http_clients;
 mod http_connections;
 mod http_exchanges;

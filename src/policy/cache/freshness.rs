@@ -106,7 +106,9 @@ fn value_of(directive: &[u8], name: &[u8]) -> Option<Option<u32>> {
         return None;
     }
     match directive.get(name.len()..)? {
-        [b'=', value @ ..] => Some(number(value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(value))),
+        [b'=', value @ ..] => {
+            Some(number(value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(value)))
+        }
         [] => Some(None),
         // Another name that begins with this one.
         _ => None,
@@ -120,7 +122,11 @@ fn number(text: &[u8]) -> Option<u32> {
         return None;
     }
     let largest = AGE_MAX_S as u32;
-    Some(text.iter().fold(0u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0'))).min(largest))
+    Some(
+        text.iter()
+            .fold(0u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
+            .min(largest),
+    )
 }
 
 #[cfg(test)]

@@ -64,10 +64,21 @@ fn what_requests_wish() {
 
 fn directive() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "public", "private", "no-store", "no-cache", "max-age", "s-maxage", "max-age=\"3\"", "must-revalidate", "x=\"a,b\"",
+        "public",
+        "private",
+        "no-store",
+        "no-cache",
+        "max-age",
+        "s-maxage",
+        "max-age=\"3\"",
+        "must-revalidate",
+        "x=\"a,b\"",
     ]);
-    prop_oneof![word.prop_map(str::to_owned), (0u64..1 << 40).prop_map(|n| format!("max-age={n}")),
-        (0u64..1 << 40).prop_map(|n| format!("s-maxage={n}"))]
+    prop_oneof![
+        word.prop_map(str::to_owned),
+        (0u64..1 << 40).prop_map(|n| format!("max-age={n}")),
+        (0u64..1 << 40).prop_map(|n| format!("s-maxage={n}"))
+    ]
 }
 
 proptest! {

@@ -29,7 +29,10 @@ pub struct CacheState {
 
 impl fmt::Debug for CacheState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CacheState").field("key", &self.key).field("is_hit", &self.hit.is_some()).finish_non_exhaustive()
+        f.debug_struct("CacheState")
+            .field("key", &self.key)
+            .field("is_hit", &self.hit.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -170,8 +173,15 @@ pub fn store(scope: &mut Scope, id: CacheId) {
 /// Fields that say how a message goes over one connection, and the age, which is counted here.
 fn is_of_connection(name: &[u8]) -> bool {
     const FIELDS: [&[u8]; 9] = [
-        b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"content-length", b"trailer", b"te",
-        b"upgrade", b"age",
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"transfer-encoding",
+        b"content-length",
+        b"trailer",
+        b"te",
+        b"upgrade",
+        b"age",
     ];
     FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
 }

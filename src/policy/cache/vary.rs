@@ -135,11 +135,27 @@ mod tests {
     fn what_is_not_understood_is_not_stored() {
         assert!(of_response(&[]).is_some_and(|variant| variant.is_none()));
         assert!(of_response(&[("Vary", "referer")]).is_some_and(|variant| variant.referer.as_deref() == Some(b"r")));
-        for headers in [&[("Vary", "*")][..], &[("Vary", "Accept-Encoding, Cookie")], &[("Vary", "Origin")],
-                        &[("Vary", "accept-encoding"), ("Content-Encoding", "secret")]] {
+        for headers in [
+            &[("Vary", "*")][..],
+            &[("Vary", "Accept-Encoding, Cookie")],
+            &[("Vary", "Origin")],
+            &[("Vary", "accept-encoding"), ("Content-Encoding", "secret")],
+        ] {
             assert!(of_response(headers).is_none(), "{headers:?}");
         }
-        assert!(variant(&{ let mut m = Message::default(); m.start_response(Version::Http11, 200, b"OK");
-            m.add_header(b"Vary", b"Referer"); m }, false, None, b"").is_none());
+        assert!(
+            variant(
+                &{
+                    let mut m = Message::default();
+                    m.start_response(Version::Http11, 200, b"OK");
+                    m.add_header(b"Vary", b"Referer");
+                    m
+                },
+                false,
+                None,
+                b""
+            )
+            .is_none()
+        );
     }
 }
