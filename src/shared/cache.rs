@@ -124,7 +124,7 @@ struct Budget {
 impl Budget {
     fn try_take(&self, bytes: u64) -> bool {
         let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.bytes_max);
-        self.used_bytes.try_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 }
 

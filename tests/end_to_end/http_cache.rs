@@ -13,7 +13,14 @@ same_as_haproxy!(
     compressed_on_the_way,
 );
 
-on_each_engine!(a_body_that_breaks_off_is_not_kept, large_objects_and_figures, workers_share_what_is_stored);
+on_each_engine!(
+    a_body_that_breaks_off_is_not_kept,
+    a_variant_by_referer_alone,
+    large_objects_and_figures,
+    workers_share_what_is_stored,
+    a_request_with_a_body_leaves_nothing_behind,
+    one_body_for_many_slow_clients,
+);
 
 /// A response for each address: headers behind `h=`, blanks as `+`, `|` between lines; the body counts requests.
 fn origin() -> HttpOrigin {
@@ -167,7 +174,7 @@ fn unsafe_methods_forget(flavour: Flavour) -> Vec<String> {
 fn variants(flavour: Flavour) -> Vec<String> {
     let mut lab = lab(flavour, "");
     let by_coding = "/a?h=Cache-Control:+max-age=60|Vary:+Accept-Encoding|Content-Encoding:+gzip";
-    let by_referer = "/b?h=Cache-Control:+max-age=60|Vary:+referer";
+    let by_referer = "/b?h=Cache-Control:+max-age=60|Vary:+accept-encoding,referer";
     let plain = "/c?h=Cache-Control:+max-age=60|Vary:+Accept-Encoding";
     let unknown = "/d?h=Cache-Control:+max-age=60|Vary:+Accept-Encoding|Content-Encoding:+mine";
     let asks = [
@@ -229,6 +236,50 @@ fn a_body_that_breaks_off_is_not_kept(flavour: Flavour) {
         client.send(request("/?cut=1", ""));
         assert!(client.try_response("GET").is_err());
         assert_eq!(lab.origin().seen().len(), number);
+    }
+}
+
+/// HAProxy 2.6 stores these and never finds them again; RFC 9111 section 4.1 lets them be delivered.
+fn a_variant_by_referer_alone(flavour: Flavour) {
+    let lab = lab(flavour, "");
+    let target = "/b?h=Cache-Control:+max-age=60|Vary:+referer";
+    let asks = ["Referer: http://a/\r\n", "Referer: http://a/\r\n", "Referer: http://b/\r\n", "", ""];
+    let bodies = asks.map(|headers| lab.client().ask(request(target, headers)).body.bytes);
+    assert_eq!(bodies.map(|body| body[7]), *b"00122");
+    assert_eq!(lab.origin().seen().len(), 3);
+}
+
+/// A body that no server reads must not be taken for the next request.
+fn a_request_with_a_body_leaves_nothing_behind(flavour: Flavour) {
+    let lab = lab(flavour, "");
+    lab.client().get("/");
+    let inner = "GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n";
+    let outer = format!("GET / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", inner.len());
+    // At once, and with the body later than the answer.
+    for parts in [vec![format!("{outer}{inner}")], vec![outer, inner.to_owned()]] {
+        let mut client = lab.client();
+        for part in parts {
+            client.try_send(part);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        client.try_send(request("/after", ""));
+        while client.try_response("GET").is_ok() {}
+    }
+    assert!(lab.origin().seen().iter().all(|seen| !seen.head.word(1).contains("smuggled")));
+}
+
+/// An object that is pushed out while it is being sent reaches everybody whole.
+fn one_body_for_many_slow_clients(flavour: Flavour) {
+    let lab = lab(flavour, "");
+    let target = "/slow?size=1900000";
+    let whole = lab.client().get(target).body.bytes;
+    let mut waiting: Vec<_> = (0..20).map(|_| lab.client()).collect();
+    waiting.iter_mut().for_each(|client| client.send(request(target, "")));
+    for number in 0..9 {
+        lab.client().get(&format!("/{number}?size=1900000"));
+    }
+    for client in &mut waiting {
+        assert!(client.try_response("GET").is_ok_and(|response| response.body.bytes == whole));
     }
 }
 

@@ -44,6 +44,11 @@ const GARBAGE: &[&str] = &[
     "maxpipes x",
     "tune.rcvbuf.client x",
     "maxsessrate -1",
+    "http-request cache-use c|total-max-size 4;max-age -1",
+    "http-request cache-use c|total-max-size 4;max-age 5x",
+    "http-request cache-use c|total-max-size 4;max-age",
+    "http-request cache-use c|total-max-size 4;process-vary",
+    "http-request cache-use c|total-max-size 4;process-vary maybe",
     // A condition without a condition never holds; a variable without a value is none.
     "tcp-request connection accept if",
     "tcp-request connection set-var-fmt(sess.x)",
@@ -126,5 +131,17 @@ fn acl_lines() {
     const HTTP: &str = "defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n\
                         backend other\n server o 127.0.0.1:1\nlisten l\n bind 127.0.0.1:19999\n";
     let found = surprises(include_str!("acl_lines.txt"), |line| format!("{HTTP} {line}\n"));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn cache_lines() {
+    const HTTP: &str = "defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n\
+                        listen l\n bind 127.0.0.1:19999\n server s 127.0.0.1:1\n";
+    // Lines of the section stand behind '|' of those of the proxy.
+    let found = surprises(include_str!("cache_lines.txt"), |line| {
+        let (proxy, section) = line.split_once('|').unwrap_or((line, "total-max-size 4"));
+        format!("{HTTP} {}\ncache c\n {}\n", proxy.replace(';', "\n "), section.replace(';', "\n "))
+    });
     assert!(found.is_empty(), "{found:#?}");
 }

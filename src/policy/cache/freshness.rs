@@ -51,10 +51,9 @@ pub struct Lifetime {
 /// `None`: it must not be stored. `unwanted`: the request would rather not, which `public` overrules. `age_max_s` is
 /// the cache's own bound.
 pub fn lifetime(response: &Message, unwanted: bool, now_s: i64, age_max_s: u32) -> Option<Lifetime> {
-    let (mut is_public, mut has_directives) = (false, false);
+    let mut is_public = false;
     let (mut shared_age, mut private_age) = (None, None);
     for directive in items(response, b"cache-control") {
-        has_directives = true;
         let is = |name: &[u8]| directive.eq_ignore_ascii_case(name);
         if is(b"private") || is(b"no-cache") || is(b"no-store") {
             return None;
@@ -69,11 +68,15 @@ pub fn lifetime(response: &Message, unwanted: bool, now_s: i64, age_max_s: u32) 
             shared_age = Some(value?);
         } else if let Some(value) = value_of(directive, b"max-age") {
             private_age = Some(value?);
+            // HAProxy takes it for a prohibition, whatever s-maxage says: who wrote it wants nothing kept.
+            if private_age == Some(0) {
+                return None;
+            }
         }
     }
-    let forbids = unwanted && !is_public
-        || !has_directives && items(response, b"pragma").any(|item| item.eq_ignore_ascii_case(b"no-cache"));
-    if forbids {
+    // RFC 9111 section 5.4 gives Pragma no meaning here; HAProxy heeds it, also beside Cache-Control.
+    let forbids = items(response, b"pragma").any(|item| item.eq_ignore_ascii_case(b"no-cache"));
+    if forbids || unwanted && !is_public {
         return None;
     }
     let expires = || {

@@ -23,7 +23,8 @@ fn how_long() {
     assert_eq!(control("max-age=30"), Some(30));
     assert_eq!(control("max-age=300"), Some(60), "the cache's own bound");
     assert_eq!(control("max-age=30, s-maxage=40"), Some(40));
-    assert_eq!(control("max-age=0, s-maxage=\"40\""), Some(40));
+    assert_eq!(control("max-age=1, s-maxage=\"40\""), Some(40));
+    assert_eq!(control("max-age=0, s-maxage=40"), None, "as HAProxy");
     assert_eq!(control("public, MAX-AGE=10"), Some(10));
     for value in ["", "public", "max-age=0", "s-maxage=0, max-age=9", "max-age", "max-age=x", "max-age=-1"] {
         assert_eq!(control(value), None, "{value}");
@@ -34,6 +35,7 @@ fn how_long() {
     assert_eq!(seconds(&[("ETag", "\"a\"")]), Some(60));
     assert_eq!(seconds(&[("Last-Modified", "x")]), Some(60));
     assert_eq!(seconds(&[("ETag", "\"a\""), ("Pragma", "no-cache")]), None);
+    assert_eq!(seconds(&[("Cache-Control", "max-age=9"), ("Pragma", "no-cache")]), None, "as HAProxy");
     assert_eq!(seconds(&[("Expires", "Sun, 06 Nov 1994 08:49:57 GMT")]), Some(20));
     assert_eq!(seconds(&[("Expires", "Sun, 06 Nov 1994 08:49:57 GMT"), ("Cache-Control", "max-age=5")]), Some(5));
     assert_eq!(seconds(&[("Expires", "0"), ("ETag", "\"a\"")]), None);
