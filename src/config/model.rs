@@ -512,9 +512,18 @@ pub struct Server {
     pub source: Option<SourceAddress>,
     pub tcp_user_timeout: Option<Duration>,
     pub tfo: bool,
+    /// `send-proxy`, `send-proxy-v2`
+    pub sends_proxy: Option<ProxyVersion>,
     /// `cookie`, or what `cookie … dynamic` made of the address.
     pub cookie: Option<String>,
     pub pool: ServerPool,
+}
+
+/// The version of the PROXY protocol that a server is told the client's addresses in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    V1,
+    V2,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -583,6 +592,8 @@ pub struct Listener {
     pub interface: Option<String>,
     pub transparent: bool,
     pub tfo: bool,
+    /// `accept-proxy`: connections begin with a header of the PROXY protocol.
+    pub accepts_proxy: bool,
     pub defer_accept: bool,
     pub mss: Option<u16>,
     pub tcp_user_timeout: Option<Duration>,

@@ -88,4 +88,6 @@ pub struct ServerCheck {
     pub fall: u32,
     pub port: Option<u16>,
     pub address: Option<std::net::IpAddr>,
+    /// `check-send-proxy`, or what the server's own connections get, unless the check goes elsewhere.
+    pub sends_proxy: Option<super::model::ProxyVersion>,
 }

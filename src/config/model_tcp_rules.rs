@@ -37,6 +37,8 @@ pub enum TcpAction {
     /// `close` of `tcp-response content`: the server's connection is ended.
     Close,
     SilentDrop,
+    /// `expect-proxy layer4`: the connection begins with a header of the PROXY protocol.
+    ExpectProxy,
     SetVariable {
         name: VariableName,
         value: Expression,

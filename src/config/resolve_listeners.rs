@@ -37,6 +37,7 @@ pub fn resolve_listeners(
                 interface: settings.interface.clone(),
                 transparent: settings.transparent,
                 tfo: settings.tfo,
+                accepts_proxy: settings.accept_proxy,
                 defer_accept: settings.defer_accept,
                 mss: settings.mss,
                 tcp_user_timeout: settings.tcp_user_timeout,

@@ -112,6 +112,7 @@ impl Resolver<'_> {
             source: settings.source.clone(),
             tcp_user_timeout: settings.tcp_user_timeout,
             tfo: settings.tfo,
+            sends_proxy: settings.proxy_version(),
             cookie,
             pool: settings.pool.clone(),
         }
@@ -197,6 +198,7 @@ impl Resolver<'_> {
             fall: settings.fall,
             port: settings.check_port,
             address: settings.check_address,
+            sends_proxy: settings.check_proxy_version(),
         })
     }
 

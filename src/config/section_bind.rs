@@ -31,6 +31,7 @@ pub const OPTIONS: &[(&str, OptionParser<BindSettings>)] = &[
     ("v4v6", |_, b| flag(&mut b.v4v6)),
     ("v6only", |_, b| flag(&mut b.v6only)),
     ("level", level),
+    ("accept-proxy", |_, b| flag(&mut b.accept_proxy)),
 ];
 
 fn bind(statement: &mut Statement, proxy: &mut WrittenProxy) {

@@ -22,7 +22,7 @@ macro_rules! rules {
 
 pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
     "tcp-request connection" Connection: "accept" "reject" "silent-drop" "set-var" "set-var-fmt" "unset-var" "set-src"
-        "set-src-port" "set-dst" "set-dst-port" "set-mark" "set-tos";
+        "set-src-port" "set-dst" "set-dst-port" "set-mark" "set-tos" "expect-proxy layer4";
     "tcp-request session" Session: "accept" "reject" "silent-drop" "set-var" "set-var-fmt" "unset-var" "set-src"
         "set-src-port" "set-dst" "set-dst-port" "set-mark" "set-tos";
     "tcp-request content" Request: "accept" "reject" "silent-drop" "capture" "set-var" "set-var-fmt" "unset-var"
@@ -108,6 +108,8 @@ fn action(statement: &mut Statement, proxy: &mut WrittenProxy, place: Place) -> 
         "reject" => (TcpAction::Reject, 0),
         "close" => (TcpAction::Close, 0),
         "silent-drop" => (TcpAction::SilentDrop, 0),
+        // The last word of 'expect-proxy layer4'.
+        "layer4" => (TcpAction::ExpectProxy, 0),
         "set-var" => {
             let name = variable(statement)?;
             let (value, next) = expression::parse_words(statement, 0, place)?;

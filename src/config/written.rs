@@ -273,6 +273,7 @@ pub struct BindSettings {
     pub interface: Option<String>,
     pub transparent: bool,
     pub tfo: bool,
+    pub accept_proxy: bool,
     pub defer_accept: bool,
     pub mss: Option<u16>,
     pub tcp_user_timeout: Option<std::time::Duration>,

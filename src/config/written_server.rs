@@ -78,6 +78,9 @@ pub struct ServerSettings {
     pub source: Option<SourceAddress>,
     pub tcp_user_timeout: Option<Duration>,
     pub tfo: bool,
+    pub send_proxy: bool,
+    pub send_proxy_v2: bool,
+    pub check_send_proxy: bool,
     pub cookie: Option<String>,
     pub pool: ServerPool,
     /// `init-addr`, in order; empty: `last,libc`.
@@ -122,9 +125,33 @@ impl Default for ServerSettings {
             source: None,
             tcp_user_timeout: None,
             tfo: false,
+            send_proxy: false,
+            send_proxy_v2: false,
+            check_send_proxy: false,
             cookie: None,
             pool: ServerPool::default(),
             initial_address: Vec::new(),
+        }
+    }
+}
+
+impl ServerSettings {
+    /// Version 2 where both are asked for, as in HAProxy.
+    pub fn proxy_version(&self) -> Option<ProxyVersion> {
+        match (self.send_proxy, self.send_proxy_v2) {
+            (_, true) => Some(ProxyVersion::V2),
+            (true, false) => Some(ProxyVersion::V1),
+            (false, false) => None,
+        }
+    }
+
+    /// Checks do as the traffic does, unless they have a port or an address of their own (5.2 `check-send-proxy`).
+    pub fn check_proxy_version(&self) -> Option<ProxyVersion> {
+        let goes_elsewhere = self.check_port.is_some() || self.check_address.is_some();
+        match (self.check_send_proxy, goes_elsewhere) {
+            (true, _) => Some(self.proxy_version().unwrap_or(ProxyVersion::V1)),
+            (false, true) => None,
+            (false, false) => self.proxy_version(),
         }
     }
 }

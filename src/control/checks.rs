@@ -6,10 +6,11 @@
 
 use super::connection::{Connection, Happened};
 use super::server_state;
-use crate::config::model::{Proxy, Server, ServerAddress, ServerCheck, ServerId};
+use crate::config::model::{Proxy, ProxyVersion, Server, ServerAddress, ServerCheck, ServerId};
 use crate::io::{Completion, Driver, SocketAddress, SocketOption};
 use crate::policy::health::{self, CheckReport};
 use crate::policy::state_log::StateLog;
+use crate::proto::proxy_protocol::{self, Announced};
 use crate::session::probe::{Command, Context, Event, Probe, Script, Target};
 use crate::shared::Shared;
 use crate::shared::server::RunState;
@@ -164,7 +165,10 @@ impl Checks {
         };
         match connection.complete(driver, completion) {
             Happened::Nothing => {}
-            Happened::Connected => self.event(driver, index, Event::Connected, logs),
+            Happened::Connected => match self.announce(driver, index) {
+                Ok(()) => self.event(driver, index, Event::Connected, logs),
+                Err(errno) => self.event(driver, index, Event::Failed(errno), logs),
+            },
             Happened::Written => self.event(driver, index, Event::Sent, logs),
             Happened::EndOfInput => self.event(driver, index, Event::EndOfInput, logs),
             Happened::Failed(errno) => self.event(driver, index, Event::Failed(errno), logs),
@@ -179,6 +183,30 @@ impl Checks {
                 }
             }
             Happened::Closed => self.closed(driver, index, logs),
+        }
+    }
+
+    /// `check-send-proxy`: nobody's connection but our own. Version 1 has no word for that, and says the ends of the
+    /// check's connection, as in HAProxy.
+    fn announce<D: Driver>(&mut self, driver: &mut D, index: usize) -> Result<(), i32> {
+        let config = self.shared.config.clone();
+        let server = config.server(self.slots[index].server);
+        let version = server.check.as_ref().and_then(|check| check.sends_proxy);
+        let (Some(version), Some(connection)) = (version, self.connection(index)) else { return Ok(()) };
+        let socket = connection.socket();
+        let header = match version {
+            ProxyVersion::V2 => proxy_protocol::v2_header(None),
+            ProxyVersion::V1 => match (driver.local_address(socket), driver.peer_address(socket)) {
+                (Ok(SocketAddress::Ip(source)), Ok(SocketAddress::Ip(destination))) => {
+                    proxy_protocol::v1_header(Some(Announced { source, destination }))
+                }
+                _ => proxy_protocol::v1_header(None),
+            },
+        };
+        match driver.send_now(socket, &header) {
+            Ok(sent) if sent == header.len() => Ok(()),
+            Ok(_) => Err(libc::EPIPE),
+            Err(error) => Err(error.raw_os_error().unwrap_or(libc::EPIPE)),
         }
     }
 

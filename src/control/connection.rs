@@ -50,6 +50,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    pub fn socket(&self) -> Socket {
+        self.socket
+    }
+
     /// Takes over `socket`. No other connection of the driver may have the same `base`.
     pub fn new(socket: Socket, base: u64) -> Connection {
         Connection {

@@ -130,6 +130,14 @@ pub trait Driver {
     fn shutdown_both(&mut self, socket: Socket);
     fn close(&mut self, socket: Socket);
 
+    /// The first bytes that have arrived, left where they are: at most `into.len()`. 0: the stream has ended.
+    /// `WouldBlock`: nothing yet. No receive may be armed.
+    fn peek_now(&mut self, socket: Socket, into: &mut [u8]) -> io::Result<usize>;
+    /// As [`Driver::peek_now`], and takes them.
+    fn receive_now(&mut self, socket: Socket, into: &mut [u8]) -> io::Result<usize>;
+    /// Sends at once, before anything else; may be less than all. No send may be armed.
+    fn send_now(&mut self, socket: Socket, bytes: &[u8]) -> io::Result<usize>;
+
     /// A new non-blocking, close-on-exec stream socket for the address's family.
     fn open_stream(&mut self, for_address: &SocketAddress) -> io::Result<Socket>;
     fn set_option(&mut self, socket: Socket, option: &SocketOption) -> io::Result<()>;

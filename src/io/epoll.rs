@@ -486,6 +486,18 @@ impl Driver for EpollDriver {
         socket::close(socket.0);
     }
 
+    fn peek_now(&mut self, socket: Socket, into: &mut [u8]) -> io::Result<usize> {
+        socket::peek(socket.0, into)
+    }
+
+    fn receive_now(&mut self, socket: Socket, into: &mut [u8]) -> io::Result<usize> {
+        socket::receive(socket.0, into)
+    }
+
+    fn send_now(&mut self, socket: Socket, bytes: &[u8]) -> io::Result<usize> {
+        socket::send(socket.0, bytes)
+    }
+
     fn open_stream(&mut self, for_address: &SocketAddress) -> io::Result<Socket> {
         Ok(Socket(socket::open_stream(for_address)?.into_raw_fd()))
     }

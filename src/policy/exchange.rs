@@ -25,6 +25,8 @@ pub struct Client {
     pub sequence: u64,
     /// Exchanges begun on this connection, the present one included.
     pub exchanges: u32,
+    /// `expect-proxy`: a header of the PROXY protocol comes first.
+    pub expects_proxy_header: bool,
     /// The scope `sess`.
     pub variables: RefCell<Variables>,
 }

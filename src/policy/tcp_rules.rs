@@ -99,6 +99,7 @@ fn act(action: &TcpAction, scope: &mut Scope) -> Acted {
         TcpAction::Reject => return Acted::Final(TcpVerdict::Reject),
         TcpAction::SilentDrop => return Acted::Final(TcpVerdict::SilentDrop),
         TcpAction::Close => return Acted::Final(TcpVerdict::Close),
+        TcpAction::ExpectProxy => scope.client.expects_proxy_header = true,
         TcpAction::SetVariable { name, value } => match sample::fetch(value, scope) {
             Outcome::Found(sample) => variables::set(name, &sample, scope),
             Outcome::NotYet if !scope.is_payload_complete => return Acted::NotYet,

@@ -6,10 +6,11 @@ use super::surroundings::Surroundings;
 use super::tcp::ClientAddress;
 use super::termination::Cause;
 use crate::config::model::{
-    BalanceAlgorithm, Config, KeepaliveSettings, Proxy, ProxyId, Server, ServerAddress, ServerId, SourceAddress,
-    UseSource,
+    BalanceAlgorithm, Config, KeepaliveSettings, Proxy, ProxyId, ProxyVersion, Server, ServerAddress, ServerId,
+    SourceAddress, UseSource,
 };
 use crate::io::{Driver, Socket, SocketAddress, SocketOption};
+use crate::proto::proxy_protocol::{self, Announced};
 use crate::shared::Shared;
 use crate::shared::server::RunState;
 use std::io;
@@ -266,4 +267,27 @@ fn set_keepalive<D: Driver>(driver: &mut D, socket: Socket, settings: &Keepalive
         driver.set_option(socket, &SocketOption::KeepaliveIntervalSeconds(seconds))?;
     }
     Ok(())
+}
+
+/// The header of the PROXY protocol that `server` is to get for a client (`send-proxy`, `send-proxy-v2`). `None`: none.
+/// `source` and `destination`: as rules or a header have changed them; else the socket is asked.
+pub fn proxy_header<D: Driver>(
+    driver: &D,
+    server: &Server,
+    client: Socket,
+    source: Option<SocketAddr>,
+    destination: Option<SocketAddr>,
+) -> Option<Vec<u8>> {
+    let version = server.sends_proxy?;
+    let ip = |address: io::Result<SocketAddress>| match address {
+        Ok(SocketAddress::Ip(address)) => Some(address),
+        _ => None,
+    };
+    let source = source.or_else(|| ip(driver.peer_address(client)));
+    let destination = destination.or_else(|| ip(driver.local_address(client)));
+    let announced = source.zip(destination).map(|(source, destination)| Announced { source, destination });
+    Some(match version {
+        ProxyVersion::V1 => proxy_protocol::v1_header(announced),
+        ProxyVersion::V2 => proxy_protocol::v2_header(announced),
+    })
 }

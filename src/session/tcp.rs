@@ -162,6 +162,9 @@ impl TcpSession {
     pub fn backend(&self) -> Option<ProxyId> {
         self.backend
     }
+    pub fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
     pub fn client(&self) -> Socket {
         self.accepted.client
     }

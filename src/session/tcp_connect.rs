@@ -1,7 +1,7 @@
 //! Getting a TCP session to a server: choice, queue, connect, retries, redispatch (configuration.txt section 4.2
 //! `retries`, `option redispatch`, `timeout queue`).
 
-use super::server_socket::{Failure, Opening, has_next_source_port, may_redispatch};
+use super::server_socket::{Failure, Opening, has_next_source_port, may_redispatch, proxy_header};
 use super::surroundings::Surroundings;
 use super::tcp::{ClientAddress, NO_SOCKET, State, Step, TcpSession};
 use super::termination::{Cause, Phase, Termination};
@@ -168,7 +168,26 @@ impl TcpSession {
             }
             return self.attempt_failed(around, Failure::from_errno(-result), true);
         }
+        if !self.announce_client(around) {
+            self.close_server(around.driver);
+            return self.attempt_failed(around, Failure::Refused, true);
+        }
         self.established(around)
+    }
+
+    /// `send-proxy`: a fresh socket has room for a header. False: the server is gone already.
+    fn announce_client<D: Driver>(&self, around: &mut Surroundings<D>) -> bool {
+        let Some(server) = self.chosen.filter(|id| around.shared.config.server(*id).sends_proxy.is_some()) else {
+            return true;
+        };
+        let source = match self.accepted.address {
+            ClientAddress::Ip(address) => Some(address),
+            _ => None,
+        };
+        let server = around.shared.config.server(server);
+        let destination = self.destination_by_rule();
+        let header = proxy_header(&*around.driver, server, self.accepted.client, source, destination);
+        header.is_none_or(|header| around.driver.send_now(self.server, &header).is_ok_and(|sent| sent == header.len()))
     }
 
     /// What the server's socket takes from this session.

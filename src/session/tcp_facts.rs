@@ -99,7 +99,9 @@ impl TcpSession {
         SessionFacts {
             mode: frontend.mode,
             client: self.accepted.address.endpoint(),
-            frontend_address: if needs.frontend_address {
+            frontend_address: if let Some(destination) = self.destination_by_rule() {
+                Endpoint::Ip(destination)
+            } else if needs.frontend_address {
                 endpoint(driver.local_address(self.accepted.client))
             } else {
                 Endpoint::None

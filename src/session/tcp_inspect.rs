@@ -15,6 +15,7 @@ use crate::policy::exchange::{Client, Exchange, Scope, Sockets, Stage};
 use crate::policy::log_session::Endpoint;
 use crate::policy::tcp_rules::{self, TcpVerdict};
 use crate::policy::{balance_key, rdp_cookie, switching};
+use crate::proto::proxy_protocol::Announced;
 use crate::shared::queue::QueuePriority;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -217,34 +218,58 @@ impl TcpSession {
         Some(answer)
     }
 
-    /// The connection and session rules, at the accept. False: the session is over, without a line, as in HAProxy.
-    pub fn admit<D: Driver>(&mut self, around: &mut Surroundings<D>) -> bool {
+    /// The connection rules, at the accept. False: the session is over, without a line, as in HAProxy.
+    pub fn admit_connection<D: Driver>(&mut self, around: &mut Surroundings<D>) -> bool {
         let frontend = self.accepted.frontend;
-        let of_connection = self.ask(around, frontend, Stage::Request, true, tcp_rules::connection);
-        let rejected = match of_connection {
-            Some(verdict @ (TcpVerdict::Reject | TcpVerdict::SilentDrop)) => {
-                around.proxy_counters(frontend).frontend_denied_connections.increment();
-                around.listener_counters(self.accepted.listener).denied_connections.increment();
-                Some(verdict)
-            }
-            _ => match self.ask(around, frontend, Stage::Request, true, tcp_rules::session) {
-                Some(verdict @ (TcpVerdict::Reject | TcpVerdict::SilentDrop)) => {
-                    around.proxy_counters(frontend).frontend_denied_sessions.increment();
-                    around.listener_counters(self.accepted.listener).denied_sessions.increment();
-                    Some(verdict)
-                }
-                _ => None,
-            },
-        };
+        let verdict = self.ask(around, frontend, Stage::Request, true, tcp_rules::connection);
         self.take_addresses();
-        let Some(verdict) = rejected else { return true };
+        let Some(verdict @ (TcpVerdict::Reject | TcpVerdict::SilentDrop)) = verdict else { return true };
+        around.proxy_counters(frontend).frontend_denied_connections.increment();
+        around.listener_counters(self.accepted.listener).denied_connections.increment();
+        self.refuse(around, verdict);
+        false
+    }
+
+    /// The session rules, when all handshakes are over. False: as above.
+    pub fn admit_session<D: Driver>(&mut self, around: &mut Surroundings<D>) -> bool {
+        let frontend = self.accepted.frontend;
+        let verdict = self.ask(around, frontend, Stage::Request, true, tcp_rules::session);
+        self.take_addresses();
+        let Some(verdict @ (TcpVerdict::Reject | TcpVerdict::SilentDrop)) = verdict else { return true };
+        around.proxy_counters(frontend).frontend_denied_sessions.increment();
+        around.listener_counters(self.accepted.listener).denied_sessions.increment();
+        self.refuse(around, verdict);
+        false
+    }
+
+    fn refuse<D: Driver>(&mut self, around: &mut Surroundings<D>, verdict: TcpVerdict) {
         if verdict == TcpVerdict::SilentDrop {
             self.drop_silently(around);
         }
         self.logged = true;
         self.backend = None;
         self.over(around, Termination::new(Cause::Proxy, Phase::Request));
-        false
+    }
+
+    /// `expect-proxy` of a connection rule.
+    pub fn expects_proxy_header(&self) -> bool {
+        self.inspection.as_ref().is_some_and(|inspection| inspection.client.expects_proxy_header)
+    }
+
+    /// A header of the PROXY protocol has said whose connection this is.
+    pub fn announced(&mut self, announced: Announced) {
+        if let Some(inspection) = &mut self.inspection {
+            inspection.client.source = Endpoint::Ip(announced.source);
+            inspection.client.destination = Some(Endpoint::Ip(announced.destination));
+        }
+        self.take_addresses();
+    }
+
+    /// It ends before it began: nothing was asked of it, and somebody else has logged why.
+    pub fn never_began<D: Driver>(&mut self, around: &mut Surroundings<D>) {
+        self.logged = true;
+        self.backend = None;
+        self.over(around, Termination::new(Cause::Client, Phase::Request));
     }
 
     /// Nobody tells the client: neither an end nor a reset leaves this machine.

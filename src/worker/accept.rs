@@ -235,21 +235,29 @@ impl<D: Driver> Worker<D> {
         if is_monitor(proxy, &accepted.address) {
             return self.answer_monitor(proxy, accepted);
         }
-        if proxy.mode == ProxyMode::Tcp && tcp_inspect::has_rules(config, proxy) {
-            return self.serve_ruled(config, proxy, accepted);
+        let accepts_proxy = config.listener(listener_id).accepts_proxy;
+        if proxy.mode == ProxyMode::Tcp && (accepts_proxy || tcp_inspect::has_rules(config, proxy)) {
+            return self.serve_ruled(config, proxy, accepted, accepts_proxy);
         }
         self.count_accepted(listener_id, frontend);
         if proxy.mode == ProxyMode::Http {
             let key = self.slots.insert(Tenant::Http(Box::new(HttpSession::new(accepted))));
             let Some(Tenant::Http(session)) = self.slots.get(key) else { return };
-            let step = session.begin(&mut self.core.surroundings(key));
-            return self.after_event(key, step);
+            let step = session.admit(&mut self.core.surroundings(key));
+            if step == Step::Over {
+                return self.after_event(key, step);
+            }
+            return match accepts_proxy || session.expects_proxy_header() {
+                true => self.await_proxy_header(key, proxy),
+                false => self.begin(key),
+            };
         }
         if proxy.mode != ProxyMode::Tcp {
             let key = self.slots.insert(Tenant::Local(Box::new(LocalSession::new(accepted, config))));
-            let Some(Tenant::Local(session)) = self.slots.get(key) else { return };
-            let step = session.begin(&mut self.core.surroundings(key));
-            return self.after_event(key, step);
+            return match accepts_proxy {
+                true => self.await_proxy_header(key, proxy),
+                false => self.begin(key),
+            };
         }
         let backend = if proxy.backend.is_some() {
             Some(frontend)
@@ -278,8 +286,9 @@ impl<D: Driver> Worker<D> {
         self.after_event(key, step)
     }
 
-    /// As [`Worker::serve`] for TCP, where rules decide whether there is a session, and which backend it goes to.
-    fn serve_ruled(&mut self, config: &Config, proxy: &Proxy, accepted: Accepted) {
+    /// As [`Worker::serve`] for TCP, where rules decide whether there is a session, and which backend it goes to, or
+    /// where a header says whose it is.
+    fn serve_ruled(&mut self, config: &Config, proxy: &Proxy, accepted: Accepted, accepts_proxy: bool) {
         let (listener, frontend) = (accepted.listener, accepted.frontend);
         self.count_connection(listener, frontend);
         // A `listen` counts the bytes of those it refuses, too.
@@ -288,13 +297,32 @@ impl<D: Driver> Worker<D> {
         let key = self.slots.insert(Tenant::Tcp(TcpSession::new(accepted, backend, splice)));
         let Some(Tenant::Tcp(session)) = self.slots.get(key) else { return };
         session.inspect_with_rules();
-        if !session.admit(&mut self.core.surroundings(key)) {
+        if !session.admit_connection(&mut self.core.surroundings(key)) {
             return self.after_event(key, Step::Over);
         }
-        self.count_session(listener, frontend);
-        let Some(Tenant::Tcp(session)) = self.slots.get(key) else { return };
-        session_log::write_accepted(&mut self.core, session);
-        let step: Step = session.begin(&mut self.core.surroundings(key));
+        match accepts_proxy || session.expects_proxy_header() {
+            true => self.await_proxy_header(key, proxy),
+            false => self.begin(key),
+        }
+    }
+
+    /// All that comes before the session is over: it begins, if its own rules let it.
+    pub(super) fn begin(&mut self, key: SlotKey) {
+        let step = match self.slots.get(key) {
+            Some(Tenant::Tcp(session)) => {
+                let (listener, frontend) = (session.listener(), session.frontend());
+                if !session.admit_session(&mut self.core.surroundings(key)) {
+                    return self.after_event(key, Step::Over);
+                }
+                self.count_session(listener, frontend);
+                let Some(Tenant::Tcp(session)) = self.slots.get(key) else { return };
+                session_log::write_accepted(&mut self.core, session);
+                session.begin(&mut self.core.surroundings(key))
+            }
+            Some(Tenant::Http(session)) => session.begin(&mut self.core.surroundings(key)),
+            Some(Tenant::Local(session)) => session.begin(&mut self.core.surroundings(key)),
+            Some(Tenant::ProxyHeader(_) | Tenant::Nobody) | None => return,
+        };
         self.after_event(key, step)
     }
 

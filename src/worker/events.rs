@@ -18,6 +18,7 @@ impl<D: Driver> Worker<D> {
             }
             Some(Tenant::Local(session)) => session.completed(&mut self.core.surroundings(key), operation, completion),
             Some(Tenant::Http(session)) => session.completed(&mut self.core.surroundings(key), operation, completion),
+            Some(Tenant::ProxyHeader(_)) => return self.proxy_header_event(key, completion),
             // The slot is joined before it is freed, so nothing of its last tenant comes here but a buffer's stray owner.
             Some(Tenant::Nobody) | None => {
                 if completion.buffer.is_some() {
@@ -34,6 +35,7 @@ impl<D: Driver> Worker<D> {
             Some(Tenant::Tcp(session)) => session.timer_fired(&mut self.core.surroundings(key)),
             Some(Tenant::Local(session)) => session.timer_fired(&mut self.core.surroundings(key)),
             Some(Tenant::Http(session)) => session.timer_fired(&mut self.core.surroundings(key)),
+            Some(Tenant::ProxyHeader(_)) => return self.proxy_header_timed_out(key),
             Some(Tenant::Nobody) | None => return,
         };
         self.after_event(key, step);
@@ -72,6 +74,7 @@ impl<D: Driver> Worker<D> {
                 session_log::write_http(&mut self.core);
                 (session.deadline_us(&config), session.is_over() && session.is_idle())
             }
+            Tenant::ProxyHeader(wait) => (wait.deadline_us(), wait.is_finished()),
             Tenant::Nobody => return,
         };
         if finished {
@@ -97,6 +100,7 @@ impl<D: Driver> Worker<D> {
                 session_log::write_http(&mut self.core);
                 session.leave();
             }
+            Some(Tenant::ProxyHeader(wait)) => wait.leave(&mut self.core.surroundings(key)),
             Some(Tenant::Nobody) | None => return,
         }
         self.timers.clear(key.slot);
@@ -107,6 +111,7 @@ impl<D: Driver> Worker<D> {
             Some(Tenant::Tcp(session)) => session.close(&mut self.core.driver),
             Some(Tenant::Local(session)) => session.close(&mut self.core.driver),
             Some(Tenant::Http(session)) => session.close(&mut self.core.driver),
+            Some(Tenant::ProxyHeader(wait)) => wait.close(&mut self.core.driver),
             Some(Tenant::Nobody) | None => return,
         }
         self.timers.clear(key.slot);

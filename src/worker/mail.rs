@@ -142,6 +142,7 @@ impl<D: Driver> Worker<D> {
                 Some(Tenant::Tcp(session)) => session.kill(&mut self.core.surroundings(key), SessionKill::Killed),
                 Some(Tenant::Local(session)) => session.over(&mut self.core.surroundings(key)),
                 Some(Tenant::Http(session)) => session.kill(&mut self.core.surroundings(key), SessionKill::Killed),
+                Some(Tenant::ProxyHeader(wait)) => wait.over(&mut self.core.surroundings(key)),
                 Some(Tenant::Nobody) | None => Step::Continue,
             };
             self.after_event(key, step);

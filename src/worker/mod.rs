@@ -9,6 +9,7 @@ pub mod handover;
 mod idle;
 pub mod log_sink;
 mod mail;
+mod proxy_header;
 mod room;
 mod session_log;
 mod slots;

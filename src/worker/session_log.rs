@@ -4,9 +4,10 @@ use super::Core;
 use crate::config::model::{ListenerId, LogFormatKind};
 use crate::io::Driver;
 use crate::policy::exchange::{Scope, Sockets, Stage};
+use crate::policy::log_date;
 use crate::policy::log_format::{self, Captures, Endpoint, HttpFacts};
 use crate::policy::state_log::StateLog;
-use crate::session::tcp::TcpSession;
+use crate::session::tcp::{Accepted, TcpSession};
 use std::sync::atomic::Ordering;
 
 const LEVEL_ERROR: u8 = 3;
@@ -42,6 +43,22 @@ pub(super) fn write_resume_failure<D: Driver>(core: &mut Core<D>, listener: List
     let name = &config.proxy(listener.frontend).name;
     let text = format!("Cannot resume frontend {name} on [{}]: {error}; it is paused again.", listener.written);
     write_state(core, &StateLog { proxy: listener.frontend, level: 1, text });
+}
+
+/// A connection that was no session yet when it ended (`error-log-format` has no part in it: there is nothing to tell).
+pub(super) fn write_handshake_failure<D: Driver>(core: &mut Core<D>, accepted: &Accepted, why: &str) {
+    let config = core.shared.config.clone();
+    let (proxy, listener) = (config.proxy(accepted.frontend), config.listener(accepted.listener));
+    let name = listener.name.clone().unwrap_or_else(|| listener.lid.to_string());
+    let client = match accepted.address.endpoint() {
+        Endpoint::Ip(address) => format!("{}:{}", address.ip(), address.port()),
+        _ => "unix".to_owned(),
+    };
+    let milliseconds = accepted.wall_us / 1000 % 1000;
+    let date = log_date::local(accepted.wall_us, |second| format!("{}.{milliseconds:03}", second.slashed));
+    let text = format!("{client} [{date}] {}/{name}: {why}", proxy.name);
+    let level = if proxy.options.log_separate_errors { LEVEL_ERROR } else { LEVEL_INFO };
+    write_state(core, &StateLog { proxy: accepted.frontend, level, text });
 }
 
 /// A new connection, where the frontend has no format of its own: HAProxy's default line is written at accept.

@@ -1,6 +1,7 @@
 //! The worker's sessions: slots that are used again under a new generation, so that a completion for the last tenant
 //! never reaches the next one.
 
+use super::proxy_header::ProxyHeaderWait;
 use crate::session::http::HttpSession;
 use crate::session::local_session::LocalSession;
 use crate::session::tcp::TcpSession;
@@ -16,6 +17,8 @@ pub enum Tenant {
     Tcp(TcpSession),
     Local(Box<LocalSession>),
     Http(Box<HttpSession>),
+    /// One of the others, when its header of the PROXY protocol has come.
+    ProxyHeader(Box<ProxyHeaderWait>),
 }
 
 struct Slot {
@@ -67,6 +70,13 @@ impl Slots {
         match place.tenant {
             Tenant::Nobody => None,
             _ => Some(SlotKey { slot, generation: place.generation }),
+        }
+    }
+
+    /// Puts what `wrap` makes of the tenant into the slot, under the same key.
+    pub fn replace_with(&mut self, key: SlotKey, wrap: impl FnOnce(Tenant) -> Tenant) {
+        if let Some(place) = self.get(key) {
+            *place = wrap(std::mem::replace(place, Tenant::Nobody));
         }
     }
 

@@ -38,6 +38,7 @@ mod mqtt;
 mod options;
 mod pause;
 mod process;
+mod proxy_protocol;
 mod sessions;
 mod source_ports;
 mod stock;

@@ -2,7 +2,7 @@
 
 const TLS: &str = "it comes with TLS";
 const STICK_TABLES: &str = "it comes with stick tables";
-const PROXY_PROTOCOL: &str = "it comes with the PROXY protocol";
+const PROXY_PROTOCOL: &str = "what a PROXY header announced is in 'src' and 'dst'; the rest of it is not kept";
 const LUA: &str = "Ringway has no Lua";
 const FASTCGI: &str = "Ringway does not speak FastCGI";
 const QUIC: &str = "Ringway does not speak QUIC";

@@ -40,7 +40,7 @@ pub(super) const ROWS: &[Row] = &[
         "expose-fd <what>",
         Status::Accepted { why: "handing listeners to a new process comes with reload; nothing asks for them before" },
     ),
-    row(BIND, "accept-proxy", PROXY_PROTOCOL),
+    supported(BIND, "accept-proxy"),
     row(BIND, "accept-netscaler-cip <magic>", PROXY_PROTOCOL),
     row(
         BIND,

@@ -14,7 +14,8 @@ macro_rules! actions {
 pub(super) const ROWS: &[Row] = actions! {
     FRONT SUPPORTED "tcp-request connection": "accept" "reject" "set-dst" "set-dst-port" "set-src" "set-src-port" "set-var"
         "set-var-fmt" "silent-drop" "unset-var";
-    FRONT PROXY_PROTOCOL "tcp-request connection": "expect-netscaler-cip layer4" "expect-proxy layer4";
+    FRONT PROXY_PROTOCOL "tcp-request connection": "expect-netscaler-cip layer4";
+    FRONT SUPPORTED "tcp-request connection": "expect-proxy layer4";
     FRONT SUPPORTED "tcp-request connection": "set-mark" "set-tos";
     FRONT MARKS "tcp-request connection": "set-fc-mark" "set-fc-tos";
     FRONT NEW_ACTIONS "tcp-request connection": "do-log";

@@ -74,8 +74,8 @@ pub(super) const RESOLVERS: Status = Status::Later {
     meanwhile: "names are resolved once, at start; use 'init-addr' to say what to do when that fails",
 };
 pub(super) const PROXY_PROTOCOL: Status = Status::Later {
-    what: "the PROXY protocol",
-    meanwhile: "leave it out on both sides; the servers then see the balancer's address",
+    what: "this part of the PROXY protocol",
+    meanwhile: "use 'accept-proxy' and 'send-proxy-v2', which tell the client's addresses",
 };
 pub(super) const PEERS: Status = Status::Later {
     what: "peers (sharing stick tables between balancers)",

@@ -65,7 +65,7 @@ contract! {
     streams:
         bytes_arrive_in_order
         last_bytes_then_end
-        a_first_receive_loses_nothing
+        a_first_receive_loses_nothing what_is_taken_at_once_is_no_more_than_asked_for
         last_bytes_then_reset
         half_close_both_ways
         cancelling_loses_no_byte

@@ -33,6 +33,39 @@ pub fn bytes_arrive_in_order<W: World>() {
     }
 }
 
+/// Looking takes nothing, taking takes no more than asked for, and a receive armed afterwards has the rest.
+pub fn what_is_taken_at_once_is_no_more_than_asked_for<W: World>() {
+    let mut world = world::<W>();
+    let (socket, mut peer) = world.pair();
+    let mut bytes = [0; 8];
+    let nothing = world.driver().peek_now(socket, &mut bytes).map_err(|error| error.kind());
+    assert_eq!(nothing, Err(std::io::ErrorKind::WouldBlock));
+    assert_eq!(peer.send(b"abcdef"), 6);
+    world.driver().poll_readable(socket, POLL);
+    let mut seen = Vec::new();
+    world.until(&mut seen, |seen| !seen.is_empty());
+    assert_eq!(world.driver().peek_now(socket, &mut bytes).ok(), Some(6));
+    assert_eq!(&bytes, b"abcdef\0\0");
+    let mut two = [0; 2];
+    assert_eq!(world.driver().receive_now(socket, &mut two).ok(), Some(2));
+    assert_eq!(&two, b"ab");
+    assert_eq!(world.driver().send_now(socket, b"answer").ok(), Some(6));
+    peer.shutdown_write();
+    world.driver().receive(socket, BufferClass::Small, RECEIVE);
+    let mut got = Vec::new();
+    loop {
+        let mut seen = Vec::new();
+        world.until(&mut seen, |seen| !seen.is_empty());
+        for completion in seen {
+            if completion.result == 0 {
+                assert_eq!(got, b"cdef");
+                return;
+            }
+            world.take_bytes(&completion, &mut got);
+        }
+    }
+}
+
 /// Whether it ends with its first bytes or goes on: nothing is lost, and the end is seen.
 pub fn a_first_receive_loses_nothing<W: World>() {
     let mut world = world::<W>();

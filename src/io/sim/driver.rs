@@ -418,6 +418,34 @@ impl Driver for SimDriver {
         state.free_descriptor(socket.0);
     }
 
+    fn peek_now(&mut self, socket: Socket, into: &mut [u8]) -> io::Result<usize> {
+        let endpoint = self.endpoint(socket).ok_or_else(|| errno(libc::ENOTCONN))?;
+        let mut state = self.network.state();
+        let side = &mut state.endpoints[endpoint];
+        if side.inbox.is_empty() {
+            if let Some(error) = side.error.take() {
+                return Err(errno(error));
+            }
+            return if side.ended { Ok(0) } else { Err(errno(libc::EAGAIN)) };
+        }
+        let count = side.inbox.len().min(into.len());
+        into.iter_mut().zip(&side.inbox).for_each(|(to, from)| *to = *from);
+        Ok(count)
+    }
+
+    fn receive_now(&mut self, socket: Socket, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.peek_now(socket, into)?;
+        if let Some(endpoint) = self.endpoint(socket) {
+            self.network.state().endpoints[endpoint].inbox.drain(..count);
+        }
+        Ok(count)
+    }
+
+    fn send_now(&mut self, socket: Socket, bytes: &[u8]) -> io::Result<usize> {
+        let endpoint = self.endpoint(socket).ok_or_else(|| errno(libc::ENOTCONN))?;
+        self.network.state().send(endpoint, bytes).map_err(errno)
+    }
+
     fn open_stream(&mut self, _for_address: &SocketAddress) -> io::Result<Socket> {
         let descriptor = self.network.state().new_descriptor();
         self.streams.insert(descriptor, Stream::default());

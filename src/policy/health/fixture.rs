@@ -53,6 +53,7 @@ pub(crate) fn server(backend: ProxyId, name: &str) -> Server {
         maxqueue: 0,
         slowstart: None,
         check: Some(ServerCheck {
+            sends_proxy: None,
             inter: Duration::from_millis(300),
             fastinter: None,
             downinter: None,
@@ -70,6 +71,7 @@ pub(crate) fn server(backend: ProxyId, name: &str) -> Server {
         source: None,
         tcp_user_timeout: None,
         tfo: false,
+        sends_proxy: None,
         cookie: None,
         pool: ServerPool::default(),
     }

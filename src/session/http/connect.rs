@@ -10,10 +10,11 @@ use crate::config::model::{HttpReuse, HttpSettings, Persistence, ProxyId, Server
 use crate::io::Driver;
 use crate::policy::assign::{AssignRequest, Assignment, Lease, assign};
 use crate::policy::cookie::{self, Selection};
+use crate::policy::log_format::Endpoint;
 use crate::policy::{health, switching};
 use crate::proto::http1::exchange_framing::finish_request;
 use crate::proto::http1::response_head::ResponseHeadParser;
-use crate::session::server_socket::{Failure, Opening, has_next_source_port, may_redispatch};
+use crate::session::server_socket::{Failure, Opening, has_next_source_port, may_redispatch, proxy_header};
 use crate::session::surroundings::Surroundings;
 use crate::session::tcp::Step;
 use crate::session::termination::{Cause, Phase, Termination};
@@ -167,16 +168,21 @@ impl HttpSession {
 
     /// The client's own connection if it leads there, an idle one if `http-reuse` allows, a new one otherwise.
     fn reuse_or_connect<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work, server: ServerId) -> Step {
+        let header = self.proxy_header(around, server);
         let fits = |kept: &SlotKey| {
             around.http.servers.get(*kept).is_some_and(|kept| {
-                kept.server == server && !kept.connection.end_of_stream() && !kept.connection.has_input()
+                kept.server == server
+                    && kept.proxy_header == header
+                    && !kept.connection.end_of_stream()
+                    && !kept.connection.has_input()
             })
         };
         if let Some(index) = self.kept_servers.iter().position(fits) {
             let key = self.kept_servers.swap_remove(index);
             return self.use_connection(around, work, key);
         }
-        let idle = self.may_reuse(around, work);
+        // A connection that has announced a client is nobody else's.
+        let idle = self.may_reuse(around, work).filter(|_| header.is_none());
         let idle = idle.and_then(|which| around.http.servers.take_idle(server, around.key, which));
         match idle {
             Some(key) => {
@@ -188,6 +194,18 @@ impl HttpSession {
             }
             None => self.connect(around, work, server),
         }
+    }
+
+    /// What a connection to `server` begins with (`send-proxy`).
+    fn proxy_header<D: Driver>(&self, around: &Surroundings<D>, server: ServerId) -> Option<Box<[u8]>> {
+        let server = around.shared.config.server(server);
+        server.sends_proxy?;
+        let ip = |endpoint: &Endpoint| match endpoint {
+            Endpoint::Ip(address) => Some(*address),
+            _ => None,
+        };
+        let (source, destination) = (ip(&self.facts.source), self.facts.destination.as_ref().and_then(ip));
+        proxy_header(&*around.driver, server, self.client.socket, source, destination).map(Vec::into_boxed_slice)
     }
 
     /// Which idle connections the request may use. `safe`: a client's first request goes over a connection of its own,
@@ -308,9 +326,14 @@ impl HttpSession {
             return self.attempt_failed(around, work, Failure::from_errno(errno), true);
         }
         let now_us = around.now.monotonic_us;
+        let header = work.exchange.server.and_then(|server| self.proxy_header(around, server));
         if let Some(server) = around.http.servers.get(key) {
             server.state = super::servers::ServerState::InUse;
             server.connection.active_us = now_us;
+            if let Some(header) = header {
+                server.connection.push_bytes(around.driver, &header);
+                server.proxy_header = Some(header);
+            }
         }
         work.connected_us = now_us;
         work.exchange.times.connect_ms = milliseconds(now_us.saturating_sub(work.queued_us));

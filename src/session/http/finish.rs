@@ -85,7 +85,11 @@ impl HttpSession {
         }
         let reuse =
             work.exchange.backend.map_or(HttpReuse::Safe, |backend| around.shared.config.proxy(backend).http.reuse);
-        let stays_ours = reuse == HttpReuse::Never && work.client_keeps_alive;
+        let is_announced = around.http.servers.get(key).is_some_and(|server| server.proxy_header.is_some());
+        let stays_ours = (reuse == HttpReuse::Never || is_announced) && work.client_keeps_alive;
+        if is_announced && !stays_ours {
+            return around.http.servers.close(around.driver, key);
+        }
         if !stays_ours {
             return self.release_server(around, key);
         }

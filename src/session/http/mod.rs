@@ -155,6 +155,9 @@ impl HttpSession {
     pub fn listener(&self) -> ListenerId {
         self.accepted.listener
     }
+    pub fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
     pub fn client(&self) -> Socket {
         self.accepted.client
     }
@@ -177,17 +180,6 @@ impl HttpSession {
             (Endpoint::Ip(address), _) | (_, ClientAddress::Ip(address)) => Some(address.ip()),
             _ => None,
         }
-    }
-
-    /// Starts to listen to the client.
-    pub fn begin<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
-        // Its slot's name is known only now.
-        self.client = Connection::new(self.accepted.client, Side::Client, around.key, self.accepted.monotonic_us);
-        if !self.admit(around) {
-            return self.over(around);
-        }
-        self.client.receive(around.driver);
-        Step::Continue
     }
 
     /// An operation on the client's socket completed.

@@ -30,6 +30,8 @@ pub struct ServerConnection {
     pub owner: Option<SlotKey>,
     /// How often it was used again.
     pub exchanges: u32,
+    /// The header of the PROXY protocol that it began with: what goes over it is that client's.
+    pub proxy_header: Option<Box<[u8]>>,
     idle_since_us: u64,
 }
 
@@ -103,6 +105,7 @@ impl ServerConnections {
             connect_armed: false,
             owner: Some(owner),
             exchanges: 0,
+            proxy_header: None,
             idle_since_us: now_us,
         }));
         key

@@ -2,44 +2,84 @@
 //! the head is there: nothing has to be waited for.
 
 use super::HttpSession;
+use super::connection::{Connection, Side};
 use super::policies::Asked;
 use super::work::Work;
 use crate::config::model::ProxyId;
 use crate::io::{Driver, SocketOption};
-use crate::policy::exchange::Stage as Asking;
+use crate::policy::exchange::{Scope, Stage as Asking};
+use crate::policy::log_format::Endpoint;
 use crate::policy::tcp_rules::{self, TcpVerdict};
+use crate::proto::proxy_protocol::Announced;
 use crate::session::surroundings::Surroundings;
 use crate::session::tcp::Step;
 use crate::session::termination::{Cause, Phase, Termination};
 
 impl HttpSession {
-    /// The connection and session rules. False: the session is over, without a line, as in HAProxy.
-    pub(super) fn admit<D: Driver>(&mut self, around: &mut Surroundings<D>) -> bool {
+    /// The connection rules. False: the session is over, without a line, as in HAProxy.
+    fn connection_rules<D: Driver>(&mut self, around: &mut Surroundings<D>) -> bool {
         let frontend = self.accepted.frontend;
-        let rules = &around.shared.config.proxy(frontend).tcp_rules;
-        if rules.connection.is_empty() && rules.session.is_empty() {
+        if around.shared.config.proxy(frontend).tcp_rules.connection.is_empty()
+            || self.is_admitted_by(around, tcp_rules::connection)
+        {
             return true;
         }
+        around.proxy_counters(frontend).frontend_denied_connections.increment();
+        around.listener_counters(self.accepted.listener).denied_connections.increment();
+        false
+    }
+
+    /// The session rules. False: as above.
+    fn session_rules<D: Driver>(&mut self, around: &mut Surroundings<D>) -> bool {
+        let frontend = self.accepted.frontend;
+        if around.shared.config.proxy(frontend).tcp_rules.session.is_empty()
+            || self.is_admitted_by(around, tcp_rules::session)
+        {
+            return true;
+        }
+        around.proxy_counters(frontend).frontend_denied_sessions.increment();
+        around.listener_counters(self.accepted.listener).denied_sessions.increment();
+        false
+    }
+
+    fn is_admitted_by<D: Driver>(&mut self, around: &mut Surroundings<D>, rules: fn(&mut Scope) -> TcpVerdict) -> bool {
         let mut work = around.http.take_work();
         work.exchange.clear();
-        let refused = |verdict: TcpVerdict| matches!(verdict, TcpVerdict::Reject | TcpVerdict::SilentDrop);
-        let mut verdict = self.ask(around, &mut work, frontend, tcp_rules::connection);
-        if refused(verdict) {
-            around.proxy_counters(frontend).frontend_denied_connections.increment();
-            around.listener_counters(self.accepted.listener).denied_connections.increment();
-        } else {
-            verdict = self.ask(around, &mut work, frontend, tcp_rules::session);
-            if refused(verdict) {
-                around.proxy_counters(frontend).frontend_denied_sessions.increment();
-                around.listener_counters(self.accepted.listener).denied_sessions.increment();
-            }
-        }
+        let verdict = self.ask(around, &mut work, self.accepted.frontend, rules);
         around.http.give_back(work);
         if verdict == TcpVerdict::SilentDrop {
             let _ = around.driver.set_option(self.client.socket, &SocketOption::SilentClose);
         }
         (self.source, self.destination) = (self.facts.source, self.facts.destination);
-        !refused(verdict)
+        !matches!(verdict, TcpVerdict::Reject | TcpVerdict::SilentDrop)
+    }
+
+    /// The connection rules, at the accept. `Over`: they refuse it.
+    pub fn admit<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
+        // Its slot's name is known only now.
+        self.client = Connection::new(self.accepted.client, Side::Client, around.key, self.accepted.monotonic_us);
+        if self.connection_rules(around) { Step::Continue } else { self.over(around) }
+    }
+
+    /// `expect-proxy` of a connection rule.
+    pub fn expects_proxy_header(&self) -> bool {
+        self.facts.expects_proxy_header
+    }
+
+    /// A header of the PROXY protocol has said whose connection this is.
+    pub fn announced(&mut self, announced: Announced) {
+        self.facts.source = Endpoint::Ip(announced.source);
+        self.facts.destination = Some(Endpoint::Ip(announced.destination));
+        (self.source, self.destination) = (self.facts.source, self.facts.destination);
+    }
+
+    /// Starts to listen to the client, if the session rules let it.
+    pub fn begin<D: Driver>(&mut self, around: &mut Surroundings<D>) -> Step {
+        if !self.session_rules(around) {
+            return self.over(around);
+        }
+        self.client.receive(around.driver);
+        Step::Continue
     }
 
     /// The content rules of `proxy`, before its http-request rules.
