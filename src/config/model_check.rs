@@ -13,6 +13,8 @@ pub enum CheckMethod {
     Tcp(Vec<TcpCheckRule>),
     /// `option httpchk` and `http-check …`.
     Http(HttpCheck),
+    /// `option smtpchk`: the command that greets, such as `HELO localhost`.
+    Smtp(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = &[
     ("tcp-check expect", tcp_expect),
     ("tcp-check comment", tcp_comment),
     ("option httpchk", option_httpchk),
+    ("option smtpchk", option_smtpchk),
     ("http-check disable-on-404", |s, p| http_flag(s, p, |check| check.disable_on_404 = true)),
     ("http-check send-state", |s, p| http_flag(s, p, |check| check.send_state = true)),
     ("http-check comment", http_comment),
@@ -44,6 +45,8 @@ pub fn method_of(settings: &ProxySettings) -> CheckMethod {
         CheckKind::Connect => CheckMethod::Connect,
         CheckKind::Tcp => CheckMethod::Tcp(settings.tcp_check.clone()),
         CheckKind::Http => CheckMethod::Http(settings.http_check.clone().unwrap_or_default()),
+        CheckKind::Smtp if settings.smtp_hello.is_empty() => CheckMethod::Smtp("HELO localhost".to_owned()),
+        CheckKind::Smtp => CheckMethod::Smtp(settings.smtp_hello.clone()),
     }
 }
 
@@ -303,6 +306,24 @@ fn parse_status_ranges(text: &str) -> Result<Vec<(u16, u16)>, String> {
             }
         })
         .collect()
+}
+
+/// `option smtpchk [HELO|EHLO <domain>]`; any other word stands for HELO, as the manual says.
+fn option_smtpchk(statement: &mut Statement, proxy: &mut WrittenProxy) {
+    choose(statement, proxy, CheckKind::Smtp);
+    if statement.modifier != Modifier::None || !statement.at_most(2) {
+        return;
+    }
+    let (hello, domain) = (statement.text(0), statement.text(1));
+    if domain.bytes().any(|byte| byte.is_ascii_control()) {
+        return statement.error(1, "'option smtpchk' : a domain has no control characters.");
+    }
+    proxy.settings.smtp_hello = match (hello, domain) {
+        // One word alone says nothing.
+        (_, "") => String::new(),
+        ("EHLO", domain) => format!("EHLO {domain}"),
+        (_, domain) => format!("HELO {domain}"),
+    };
 }
 
 /// `option httpchk [[<method>] <uri> [<version>]]`; HAProxy before 2.2 had no other place for headers than the

@@ -196,6 +196,8 @@ pub struct ProxySettings {
     /// The comment that rules from here on carry.
     pub tcp_check_comment: Option<String>,
     pub http_check: Option<HttpCheck>,
+    /// Empty: the default.
+    pub smtp_hello: String,
     pub default_server: ServerSettings,
     pub error_pages: Vec<WrittenErrorPages>,
     pub http_rules: WrittenHttpRules,
@@ -210,6 +212,7 @@ pub enum CheckKind {
     Connect,
     Tcp,
     Http,
+    Smtp,
 }
 
 /// A `filter` line.

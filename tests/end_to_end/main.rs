@@ -40,6 +40,7 @@ mod pause;
 mod process;
 mod proxy_protocol;
 mod sessions;
+mod smtp_checks;
 mod source_ports;
 mod stock;
 mod tcp;

@@ -59,7 +59,7 @@ pub(super) const ROWS: &[Row] = &[
     row(BACK, "option mysql-check [<options>]", CHECK_PROTOCOLS),
     row(BACK, "option pgsql-check [<options>]", CHECK_PROTOCOLS),
     row(BACK, "option redis-check", CHECK_PROTOCOLS),
-    row(BACK, "option smtpchk [<options>]", CHECK_PROTOCOLS),
+    supported(BACK, "option smtpchk [<hello> <domain>]"),
     row(BACK, "option spop-check", CHECK_PROTOCOLS),
     row(BACK, "option ssl-hello-chk", CHECK_PROTOCOLS),
     // HTTP

@@ -27,6 +27,7 @@ pub fn trouble(script: &Script, current: usize, message: &str) -> String {
             Pattern::Binary(bytes) => format!("expect binary '{}'", printable(bytes)),
             Pattern::Regex(_) => "expect regex".to_string(),
             Pattern::Status(_) | Pattern::StatusRegex(_) => "expect HTTP status".to_string(),
+            Pattern::SmtpReply => "expect SMTP reply".to_string(),
         },
     };
     let comment = entry.comment.as_ref().map(|comment| format!(" comment: '{comment}'")).unwrap_or_default();
@@ -43,7 +44,7 @@ pub fn content(pattern: &Pattern) -> String {
     match pattern {
         Pattern::Text(bytes) => format!("'{}'", printable(bytes)),
         Pattern::Binary(_) => "(binary)".to_string(),
-        Pattern::Regex(_) | Pattern::Status(_) | Pattern::StatusRegex(_) => "(regex)".to_string(),
+        Pattern::Regex(_) | Pattern::Status(_) | Pattern::StatusRegex(_) | Pattern::SmtpReply => "(regex)".to_string(),
     }
 }
 

@@ -5,6 +5,7 @@
 mod describe;
 mod http;
 mod script;
+mod smtp;
 #[cfg(test)]
 mod tests;
 
@@ -185,6 +186,7 @@ impl Probe {
         match self.script.kind {
             Kind::Http => self.evaluate_http(expectation, last),
             Kind::Plain | Kind::Tcp => self.evaluate_stream(expectation, last),
+            Kind::Smtp => self.evaluate_smtp(last),
         }
     }
 
@@ -209,6 +211,23 @@ impl Probe {
             (false, false) => Verdict::Mismatched(Mismatch::invalid(&format!(
                 "TCPCHK did not match content {content} at step {number}"
             ))),
+        }
+    }
+
+    fn evaluate_smtp(&self, last: bool) -> Verdict {
+        match smtp::parse(&self.received, last) {
+            smtp::Reply::Complete { code: 200..=299, .. } => Verdict::Matched,
+            smtp::Reply::Complete { code, text } => Verdict::Mismatched(Mismatch {
+                status: CheckStatus::Layer7Status,
+                code,
+                text: describe::printable(text),
+            }),
+            smtp::Reply::Invalid(line) => Verdict::Mismatched(Mismatch::invalid(&describe::printable(line))),
+            smtp::Reply::Incomplete if !last => Verdict::Wait,
+            smtp::Reply::Incomplete => {
+                let number = describe::number(&self.script, self.current) + 1;
+                Verdict::Mismatched(Mismatch::invalid(&format!("TCPCHK got an empty response at step {number}")))
+            }
         }
     }
 
@@ -278,13 +297,19 @@ impl Probe {
             (Some(text), _) => text,
             // The bare option has nothing to say beyond the status.
             (None, Kind::Tcp) if talked || !self.script.implicit_connect => "(tcp-check)",
-            (None, Kind::Plain | Kind::Tcp | Kind::Http) => "",
+            (None, Kind::Plain | Kind::Tcp | Kind::Http | Kind::Smtp) => "",
         };
-        let code = match http::parse(&self.received, self.end_of_input) {
+        let mut text = text.to_owned();
+        let mut code = match http::parse(&self.received, self.end_of_input) {
             http::Parsed::Response(response) if self.script.kind == Kind::Http => response.status,
             _ => 0,
         };
-        Command::Done(self.report(status, code, text.to_string(), now_us))
+        if self.script.kind == Kind::Smtp
+            && let smtp::Reply::Complete { code: last_code, text: last_text } = smtp::parse(&self.received, true)
+        {
+            (code, text) = (last_code, describe::printable(last_text));
+        }
+        Command::Done(self.report(status, code, text, now_us))
     }
 
     fn failed(&self, errno: i32, now_us: u64) -> Command {

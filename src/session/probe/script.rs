@@ -25,6 +25,7 @@ pub(super) enum Kind {
     Plain,
     Tcp,
     Http,
+    Smtp,
 }
 
 #[derive(Debug)]
@@ -61,6 +62,8 @@ pub(super) enum Pattern {
     /// Inclusive ranges.
     Status(Vec<(u16, u16)>),
     StatusRegex(Regex),
+    /// A whole reply that begins with 2.
+    SmtpReply,
 }
 
 impl Pattern {
@@ -68,7 +71,7 @@ impl Pattern {
         match self {
             Pattern::Text(needle) | Pattern::Binary(needle) => memchr::memmem::find(bytes, needle).is_some(),
             Pattern::Regex(regex) => regex.is_match(bytes),
-            Pattern::Status(_) | Pattern::StatusRegex(_) => false,
+            Pattern::Status(_) | Pattern::StatusRegex(_) | Pattern::SmtpReply => false,
         }
     }
     pub fn is_status(&self, status: u16) -> bool {
@@ -91,6 +94,7 @@ impl Script {
             }
             CheckMethod::Tcp(rules) => Script::tcp(rules),
             CheckMethod::Http(check) => Script::http(check),
+            CheckMethod::Smtp(hello) => Ok(Script::smtp(hello)),
         }
     }
 
@@ -122,6 +126,16 @@ impl Script {
         Ok(script)
     }
 
+    /// The server greets first, and is left in peace at the end.
+    fn smtp(hello: &str) -> Script {
+        let mut script = Script::connect_only(Kind::Smtp);
+        let reply = || Step::Expect(Expectation::reply());
+        let send = |command: &str| Step::Send(format!("{command}\r\n").into_bytes());
+        let steps = [reply(), send(hello), reply(), send("QUIT"), reply()];
+        script.steps.extend(steps.into_iter().map(|step| Entry { step, comment: None }));
+        script
+    }
+
     fn http(check: &HttpCheck) -> Result<Script, String> {
         let mut script = Script::connect_only(Kind::Http);
         script.disable_on_404 = check.disable_on_404;
@@ -146,6 +160,19 @@ impl Script {
 }
 
 impl Expectation {
+    fn reply() -> Expectation {
+        Expectation {
+            pattern: Pattern::SmtpReply,
+            negate: false,
+            min_receive_bytes: 0,
+            ok_status: None,
+            error_status: None,
+            timeout_status: CheckStatus::Layer7Timeout,
+            on_success: None,
+            on_error: None,
+        }
+    }
+
     fn compile(expect: &Expect) -> Result<Expectation, String> {
         let pattern = match &expect.pattern {
             ExpectPattern::Text(bytes) => Pattern::Text(bytes.clone()),

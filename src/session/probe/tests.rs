@@ -442,3 +442,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn smtp_servers() {
+    let method = CheckMethod::Smtp("HELO localhost".into());
+    let greeting = "220 mx ESMTP ready\r\n";
+    let of = |replies: &[&str], end| play(&method, replies, end);
+    assert_eq!(of(&[greeting, "250 mx\r\n", "221 bye\r\n"], End::Silence), found(Layer7Ok, 221, "bye"));
+    let several = "250-mx\r\n250-SIZE 1\r\n250 OK\r\n";
+    assert_eq!(of(&[greeting, several, "221 bye\r\n"], End::Close), found(Layer7Ok, 221, "bye"));
+    assert_eq!(of(&["554 go away now\r\n"], End::Silence), found(Layer7Status, 554, "go away now"));
+    assert_eq!(of(&["hello there\r\n"], End::Silence), found(Layer7InvalidResponse, 0, "hello there"));
+    assert_eq!(of(&[greeting, "250 ok\r\n", "500 no\r\n"], End::Silence), found(Layer7Status, 500, "no"));
+    assert_eq!(of(&[], End::Silence), found(Layer7Timeout, 0, ""));
+    assert_eq!(of(&[greeting], End::Silence), found(Layer7Timeout, 0, ""));
+    let empty = found(Layer7InvalidResponse, 0, "TCPCHK got an empty response at step 2");
+    assert_eq!(of(&[], End::Close), empty);
+    // HAProxy waits for more until its time is over; a refusal is one.
+    assert_eq!(of(&[greeting, "502 5.5.2 no\r\n"], End::Silence), found(Layer7Status, 502, "5.5.2 no"));
+}
