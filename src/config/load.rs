@@ -20,7 +20,7 @@ use super::{
     pattern_files, preprocess, resolve, section_acl, section_balance, section_bind, section_checks,
     section_compression, section_cookie, section_errors, section_forwarding, section_global, section_http,
     section_http_rules, section_log, section_old_rules, section_options, section_proxy, section_server, section_stats,
-    section_switching, section_tcp_rules, section_timeouts, section_userlist,
+    section_stick_table, section_switching, section_tcp_rules, section_timeouts, section_userlist,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -181,6 +181,7 @@ pub fn proxy_parsers() -> impl Iterator<Item = &'static (&'static str, LineParse
     [
         section_proxy::KEYWORDS,
         section_acl::KEYWORDS,
+        section_stick_table::KEYWORDS,
         section_switching::KEYWORDS,
         section_tcp_rules::KEYWORDS,
         section_options::KEYWORDS,

@@ -20,6 +20,7 @@ pub use super::model_patterns::*;
 pub use super::model_place::*;
 pub use super::model_rules::*;
 pub use super::model_sample::*;
+pub use super::model_stick_table::*;
 pub use super::model_switching::*;
 pub use super::model_tcp_rules::*;
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub caches: Vec<CacheSettings>,
     /// Files of patterns for ACLs and maps, by [`PatternFileId`].
     pub pattern_files: Vec<PatternFile>,
+    /// By [`StickTableId`].
+    pub stick_tables: Vec<StickTable>,
     /// As `setenv` and its like have left it: what `env()` and `show env` see.
     pub environment: super::environment::Environment,
     /// Proxies with a backend side by their names, for names made at run time.

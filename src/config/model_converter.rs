@@ -107,6 +107,8 @@ pub enum Step {
     SetVariable(VariableName, SetConditions),
     UnsetVariable(VariableName),
     Map(MapUse),
+    /// The input is a key of a stick table.
+    Table(Box<super::model::TableLookup>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

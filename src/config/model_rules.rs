@@ -124,6 +124,8 @@ pub enum HttpAction {
         slot: usize,
     },
     ChangePatterns(Box<PatternChange>),
+    /// Tracks or changes an entry of a stick table.
+    Table(Box<super::model::TableAction>),
     /// Marks the packets that go to the client (SO_MARK).
     SetMark(u32),
     /// The type of service, or DSCP, of the packets that go to the client.

@@ -173,6 +173,8 @@ pub enum Fetch {
     Cookie(CookieFetch),
     Parameter(ParameterFetch),
     Authorization(AuthorizationFetch),
+    /// An entry of a stick table.
+    Table(Box<super::model::TableFetch>),
 }
 
 /// Of the process and its clock.

@@ -32,6 +32,8 @@ pub struct TcpRule {
 /// What a rule does. The manual describes each under its own name.
 #[derive(Clone, Debug)]
 pub enum TcpAction {
+    /// Tracks or changes an entry of a stick table.
+    Table(Box<super::model::TableAction>),
     Accept,
     Reject,
     /// `close` of `tcp-response content`: the server's connection is ended.

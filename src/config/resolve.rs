@@ -52,6 +52,7 @@ pub fn resolve(
         config.proxies.push(resolve_proxy(proxy, iid, frontend, backend, &written.global, diagnostics));
     }
     config.caches = section_cache::resolve(&written, diagnostics);
+    config.stick_tables = super::resolve_stick_tables::resolve(&written);
     config.userlists = section_userlist::resolve(&written.userlists, diagnostics);
     for (proxy, resolved) in written.proxies.iter().zip(&mut config.proxies) {
         resolved.rules = resolve_rules::resolve(proxy, &written, diagnostics);

@@ -2,7 +2,7 @@
 //! section 4.2).
 
 use super::model::{HttpAction, HttpRule, ReplySource};
-use super::rules::{answers, cache, condition, edits, redirect, settings, variables};
+use super::rules::{answers, cache, condition, edits, redirect, settings, table_actions, variables};
 use super::statement::{LineParser, Statement};
 use super::written::*;
 
@@ -101,7 +101,22 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
         "set-map" variables::set_map,
         "del-map" variables::del_map,
         "del-acl" variables::del_acl,
+        "sc-add-gpc" table_actions::parse,
+        "sc-inc-gpc" table_actions::parse,
+        "sc-inc-gpc0" table_actions::parse,
+        "sc-inc-gpc1" table_actions::parse,
+        "sc-set-gpt" table_actions::parse,
+        "sc-set-gpt0" table_actions::parse,
         "add-acl" variables::add_acl,
+        "sc-add-gpc" table_actions::parse,
+        "sc-inc-gpc" table_actions::parse,
+        "sc-inc-gpc0" table_actions::parse,
+        "sc-inc-gpc1" table_actions::parse,
+        "sc-set-gpt" table_actions::parse,
+        "sc-set-gpt0" table_actions::parse,
+        "track-sc0" table_actions::parse,
+        "track-sc1" table_actions::parse,
+        "track-sc2" table_actions::parse,
     }
     Response "http-response" {
         "add-header" edits::add_header,
@@ -129,6 +144,12 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
         "del-map" variables::del_map,
         "del-acl" variables::del_acl,
         "add-acl" variables::add_acl,
+        "sc-add-gpc" table_actions::parse,
+        "sc-inc-gpc" table_actions::parse,
+        "sc-inc-gpc0" table_actions::parse,
+        "sc-inc-gpc1" table_actions::parse,
+        "sc-set-gpt" table_actions::parse,
+        "sc-set-gpt0" table_actions::parse,
     }
     AfterResponse "http-after-response" {
         "add-header" edits::add_header,

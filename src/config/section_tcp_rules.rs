@@ -5,7 +5,7 @@ use super::expression;
 use super::keywords::Modifier;
 use super::log_format::{self, FormatPlace};
 use super::model::*;
-use super::rules::settings;
+use super::rules::{settings, table_actions};
 use super::statement::{LineParser, Statement};
 use super::values::{DefaultUnit, parse_time, parse_u32};
 use super::written::{SectionKind, WrittenProxy};
@@ -22,14 +22,18 @@ macro_rules! rules {
 
 pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
     "tcp-request connection" Connection: "accept" "reject" "silent-drop" "set-var" "set-var-fmt" "unset-var" "set-src"
-        "set-src-port" "set-dst" "set-dst-port" "set-mark" "set-tos" "expect-proxy layer4";
+        "set-src-port" "set-dst" "set-dst-port" "set-mark" "set-tos" "track-sc0" "track-sc1" "track-sc2"
+        "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0"
+        "expect-proxy layer4";
     "tcp-request session" Session: "accept" "reject" "silent-drop" "set-var" "set-var-fmt" "unset-var" "set-src"
-        "set-src-port" "set-dst" "set-dst-port" "set-mark" "set-tos";
+        "set-src-port" "set-dst" "set-dst-port" "set-mark" "set-tos" "track-sc0" "track-sc1" "track-sc2"
+        "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0";
     "tcp-request content" Request: "accept" "reject" "silent-drop" "capture" "set-var" "set-var-fmt" "unset-var"
         "set-src" "set-src-port" "set-dst" "set-dst-port" "set-log-level" "set-mark" "set-tos" "set-priority-class"
-        "set-priority-offset";
+        "set-priority-offset" "track-sc0" "track-sc1" "track-sc2"
+        "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0";
     "tcp-response content" Response: "accept" "reject" "close" "silent-drop" "set-var" "set-var-fmt" "unset-var"
-        "set-log-level" "set-mark" "set-tos";
+        "set-log-level" "set-mark" "set-tos" "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0";
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -154,6 +158,10 @@ fn action(statement: &mut Statement, proxy: &mut WrittenProxy, place: Place) -> 
             let slot = proxy.settings.captures.request.len();
             proxy.settings.captures.request.push(HeaderCapture { name: None, length_max: length_bytes });
             (TcpAction::Capture { value, slot, length_bytes }, next + 2)
+        }
+        name if table_actions::is_one(name) => {
+            let (action, next) = table_actions::action(statement, place)?;
+            (TcpAction::Table(Box::new(action)), next)
         }
         other => {
             statement.error(usize::MAX, format!("'{other}' is no action here."));

@@ -105,6 +105,8 @@ pub struct WrittenProxy {
     pub old_rules: WrittenOldRules,
     /// `use_backend`, `use-server`, `force-persist`, `ignore-persist`.
     pub switching: super::section_switching::WrittenSwitching,
+    /// Each section has its own: `defaults` has none.
+    pub stick_table: Option<super::section_stick_table::WrittenStickTable>,
     /// What a `defaults` section hands on.
     pub settings: ProxySettings,
     /// Which keywords were written in this very section (not inherited), to detect repetition and to let the
@@ -138,6 +140,7 @@ impl WrittenProxy {
             acls: Default::default(),
             old_rules: WrittenOldRules::default(),
             switching: Default::default(),
+            stick_table: None,
             settings,
             own: OwnKeywords::default(),
         }

@@ -6,6 +6,7 @@ use crate::config::model::{Config, HttpRule, ListenerId, Location, ProxyId, Serv
 use crate::proto::http1::message::Message;
 use crate::shared::ThreadShared;
 use crate::shared::queue::QueuePriority;
+use crate::shared::stick_table::Tracked;
 use crate::shared::variables::Variables;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Client {
     pub exchanges: u32,
     /// `expect-proxy`: a header of the PROXY protocol comes first.
     pub expects_proxy_header: bool,
+    /// Entries of stick tables that the connection counts on.
+    pub tracked: Tracked,
     /// The scope `sess`.
     pub variables: RefCell<Variables>,
 }
@@ -171,6 +174,8 @@ pub struct Exchange {
     pub captured_response_cookie: Option<Vec<u8>>,
     /// The last final rule that acted on the exchange (`last_rule_file`, `last_rule_line`).
     pub last_rule: Option<RuleReference>,
+    /// Entries of stick tables that this exchange alone counts on.
+    pub tracked: Tracked,
     /// The scopes `txn`, `req` and `res`.
     pub transaction_variables: RefCell<Variables>,
     pub request_variables: RefCell<Variables>,

@@ -27,6 +27,7 @@ pub mod rdp_cookie;
 pub mod reply;
 pub mod sample;
 pub mod state_log;
+pub mod stick_tables;
 pub mod switching;
 pub mod syslog;
 pub mod tcp_rules;

@@ -43,6 +43,11 @@ impl Reply {
         self
     }
 
+    /// Made by `auth`.
+    pub fn asks_for_password(&self) -> bool {
+        self.headers.iter().any(|(name, _)| matches!(&**name, b"www-authenticate" | b"proxy-authenticate"))
+    }
+
     /// Nothing is sent, the connection is closed: the error file was empty (`errorfile 408 /dev/null`).
     pub fn is_silent(&self) -> bool {
         self.page.is_silent

@@ -7,6 +7,7 @@ use super::http_rules::addresses;
 use super::log_facts;
 use super::queue_priority;
 use super::sample::{self, Outcome};
+use super::stick_tables;
 use super::variables;
 use crate::config::model::{Proxy, TcpAction, TcpRule};
 use crate::shared::ThreadShared;
@@ -74,7 +75,7 @@ fn run(set: RuleSet, rules: &[TcpRule], scope: &mut Scope, from: usize, at_most:
             Verdict::No => continue,
             Verdict::NotYet => return wait,
         }
-        match act(&rule.action, scope) {
+        match act(&rule.action, set, scope) {
             Acted::Next => {}
             Acted::NotYet => return wait,
             Acted::Final(verdict) => {
@@ -93,8 +94,14 @@ enum Acted {
     Final(TcpVerdict),
 }
 
-fn act(action: &TcpAction, scope: &mut Scope) -> Acted {
+fn act(action: &TcpAction, set: RuleSet, scope: &mut Scope) -> Acted {
     match action {
+        TcpAction::Table(action) => {
+            let is_of_connection = matches!(set, RuleSet::TcpConnection | RuleSet::TcpSession);
+            if !stick_tables::act(action, is_of_connection, scope) {
+                return Acted::NotYet;
+            }
+        }
         TcpAction::Accept => return Acted::Final(TcpVerdict::Accept),
         TcpAction::Reject => return Acted::Final(TcpVerdict::Reject),
         TcpAction::SilentDrop => return Acted::Final(TcpVerdict::SilentDrop),

@@ -30,6 +30,7 @@ impl TcpSession {
         let bytes_in = self.request.bytes - self.booked_request;
         let bytes_out = self.response.bytes - self.booked_response;
         (self.booked_request, self.booked_response) = (self.request.bytes, self.response.bytes);
+        self.count_tracked_bytes(bytes_in, bytes_out, around.now.monotonic_us);
         let frontend = around.proxy_counters(self.accepted.frontend);
         frontend.frontend_bytes_in.add(bytes_in);
         frontend.frontend_bytes_out.add(bytes_out);

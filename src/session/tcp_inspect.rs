@@ -14,7 +14,7 @@ use crate::policy::assign;
 use crate::policy::exchange::{Client, Exchange, Scope, Sockets, Stage};
 use crate::policy::log_session::Endpoint;
 use crate::policy::tcp_rules::{self, TcpVerdict};
-use crate::policy::{balance_key, rdp_cookie, switching};
+use crate::policy::{balance_key, rdp_cookie, stick_tables, switching};
 use crate::proto::proxy_protocol::Announced;
 use crate::shared::queue::QueuePriority;
 use std::net::SocketAddr;
@@ -155,6 +155,20 @@ impl TcpSession {
             .unwrap_or_default()
     }
 
+    /// Gives back what the session counts on, after its line was written: it is not over for that (`option logasap`).
+    pub fn keep_tracked(&mut self, client: Client, exchange: Exchange) {
+        if let Some(inspection) = &mut self.inspection {
+            (inspection.client.tracked, inspection.exchange.tracked) = (client.tracked, exchange.tracked);
+        }
+    }
+
+    /// Bytes that have moved since the last time.
+    pub(super) fn count_tracked_bytes(&self, bytes_in: u64, bytes_out: u64, now_us: u64) {
+        if let Some(inspection) = &self.inspection {
+            stick_tables::count_bytes(&inspection.client, &inspection.exchange, bytes_in, bytes_out, now_us);
+        }
+    }
+
     /// What the balancing algorithm hashes of the client's first bytes.
     pub(super) fn balance_key(&self) -> Option<u32> {
         self.inspection.as_ref().and_then(|inspection| inspection.balance_key)
@@ -235,7 +249,12 @@ impl TcpSession {
         let frontend = self.accepted.frontend;
         let verdict = self.ask(around, frontend, Stage::Request, true, tcp_rules::session);
         self.take_addresses();
-        let Some(verdict @ (TcpVerdict::Reject | TcpVerdict::SilentDrop)) = verdict else { return true };
+        let Some(verdict @ (TcpVerdict::Reject | TcpVerdict::SilentDrop)) = verdict else {
+            if let Some(inspection) = &self.inspection {
+                stick_tables::count_session(&inspection.client, around.now.monotonic_us);
+            }
+            return true;
+        };
         around.proxy_counters(frontend).frontend_denied_sessions.increment();
         around.listener_counters(self.accepted.listener).denied_sessions.increment();
         self.refuse(around, verdict);

@@ -14,6 +14,7 @@ pub mod rate;
 pub mod room;
 pub mod schedule;
 pub mod server;
+pub mod stick_table;
 pub mod variables;
 
 use crate::config::model::{Config, ListenerId, ProxyId, ServerId};
@@ -39,6 +40,8 @@ pub struct Shared {
     pub pattern_files: Vec<patterns::PatternFileState>,
     /// By [`CacheId`](crate::config::model::CacheId).
     pub caches: Vec<Arc<cache::Cache>>,
+    /// By [`StickTableId`](crate::config::model::StickTableId).
+    pub stick_tables: Vec<Arc<stick_table::StickTableState>>,
     /// By worker number. The last one is the control thread's (its checks and runtime sessions count there).
     pub workers: Vec<WorkerState>,
     /// Held while health, weight or administrative states change.
@@ -198,6 +201,9 @@ impl Shared {
             listeners,
             pattern_files: config.pattern_files.iter().map(patterns::PatternFileState::new).collect(),
             caches: config.caches.iter().map(|settings| Arc::new(cache::Cache::new(settings))).collect(),
+            stick_tables: (config.stick_tables.iter())
+                .map(|table| Arc::new(stick_table::StickTableState::new(table, now_us)))
+                .collect(),
             workers: (0..=workers).map(worker_state).collect(),
             administration: Mutex::new(()),
             variables: Default::default(),

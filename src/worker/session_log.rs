@@ -161,6 +161,7 @@ fn write_facts<D: Driver>(core: &mut Core<D>, session: &mut TcpSession, level: u
     } else {
         write(None)
     };
+    session.keep_tracked(client, exchange);
     let (structured, text) = line.split_at(structured_bytes);
     let tag = proxy.log_tag.as_deref().unwrap_or(&shared.config.global.log_tag);
     core.log.send_structured(&proxy.log.targets, tag, level, structured, text, now.wall_us);

@@ -42,6 +42,7 @@ mod proxy_protocol;
 mod sessions;
 mod smtp_checks;
 mod source_ports;
+mod stick_tables;
 mod stock;
 mod tcp;
 mod tcp_rules;

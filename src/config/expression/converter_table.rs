@@ -5,6 +5,7 @@ use super::Make;
 use super::arguments::Kind::{self, Integer as I, Text as T};
 use super::converter_parts::*;
 use super::fetch_parts::variable_name;
+use super::stick_table_rows::{LOOKUPS, OTHER_LOOKUPS};
 use SampleType::{Address, Any, Binary, Bool, Integer, Text};
 
 /// One converter.
@@ -27,11 +28,15 @@ const fn row(
 }
 
 pub fn find(name: &str) -> Option<&'static ConverterRow> {
-    ROWS.iter().chain(MAPS).find(|row| row.name == name)
+    rows().find(|row| row.name == name)
 }
 
 pub fn names() -> impl Iterator<Item = &'static str> {
-    ROWS.iter().chain(MAPS).map(|row| row.name)
+    rows().map(|row| row.name)
+}
+
+fn rows() -> impl Iterator<Item = &'static ConverterRow> {
+    ROWS.iter().chain(MAPS).chain(LOOKUPS).chain(OTHER_LOOKUPS)
 }
 
 const NO_ARGUMENTS: (&[Kind], usize) = (&[], 0);

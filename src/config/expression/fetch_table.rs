@@ -5,6 +5,7 @@ use super::super::model::*;
 use super::Make;
 use super::arguments::Kind::{self, Integer as I, Text as T};
 use super::fetch_parts::*;
+use super::stick_table_rows;
 use MessageSide::{Current, Request, Response};
 use SampleType as Type;
 
@@ -46,7 +47,17 @@ const SERVER: &str = "..........YYYYYYYYYY..";
 /// Once a server was connected to.
 const ANSWERED: &str = "...........YYYYYYYYY..";
 
-const ROWS: &[&[FetchRow]] = &[INTERNAL, PROXIES, CONNECTIONS, PAYLOADS, HTTP, HEADERS];
+const ROWS: &[&[FetchRow]] = &[
+    INTERNAL,
+    PROXIES,
+    CONNECTIONS,
+    PAYLOADS,
+    HTTP,
+    HEADERS,
+    stick_table_rows::OF_COUNTERS,
+    stick_table_rows::OF_SOURCE,
+    stick_table_rows::OF_ELEMENTS,
+];
 
 pub fn find(name: &str) -> Option<&'static FetchRow> {
     ROWS.iter().flat_map(|rows| rows.iter()).find(|row| row.name == name)

@@ -8,6 +8,7 @@ mod fetch_parts;
 mod fetch_table;
 pub mod references;
 mod refused;
+mod stick_table_rows;
 
 use super::model::{Converter, Expression, SampleType};
 use super::statement::Statement;

@@ -4,7 +4,7 @@
 //! to end, so what it meets is noted for the thread; no owner can forget to hand it on.
 
 use super::super::diagnostics::{Diagnostics, Severity};
-use super::super::model::Location;
+use super::super::model::{Location, SampleType, TableKeyType};
 use super::super::written::{SectionKind, WrittenProxy};
 use std::cell::RefCell;
 
@@ -13,8 +13,16 @@ use std::cell::RefCell;
 pub enum Named {
     Frontend(Option<String>),
     Backend(Option<String>),
-    Server { backend: Option<String>, server: String },
+    Server {
+        backend: Option<String>,
+        server: String,
+    },
     Userlist(String),
+    /// A stick table, and what its keys are made from, as far as that is known.
+    Table {
+        name: Option<String>,
+        key: Option<SampleType>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +74,12 @@ pub(super) fn note(named: Named) {
     });
 }
 
+/// As [`note`], for rules: `keyword` is who names the table, and `key` what its keys are made from.
+pub fn note_table(keyword: &str, name: Option<String>, key: Option<SampleType>) {
+    about(keyword);
+    note(Named::Table { name, key });
+}
+
 /// Reports the names that nothing carries. `userlists` are the names of those sections.
 pub fn check(proxies: &[WrittenProxy], userlists: &[&str], diagnostics: &mut Diagnostics) {
     for noted in NOTES.take().noted {
@@ -102,6 +116,27 @@ fn complaint(noted: &Noted, proxies: &[WrittenProxy], userlists: &[&str]) -> Opt
             };
             let found = proxy.servers.iter().any(|written| written.name == *server);
             (!found).then(|| format!("unable to find server '{server}' in proxy '{}'", proxy.name))
+        }
+        Named::Table { name, key } => {
+            let proxy = match name {
+                Some(name) => proxies.iter().find(|proxy| proxy.name == *name),
+                None => Some(owner()?),
+            };
+            let Some(table) = proxy.and_then(|proxy| proxy.stick_table.as_ref()) else {
+                let name = name.as_deref().or(proxy.map(|proxy| proxy.name.as_str())).unwrap_or_default();
+                return Some(format!("unable to find stick-table '{name}'"));
+            };
+            let wanted = match table.key {
+                TableKeyType::Ip => SampleType::Ipv4,
+                TableKeyType::Ipv6 => SampleType::Ipv6,
+                TableKeyType::Integer => SampleType::Integer,
+                TableKeyType::Text { .. } => SampleType::Text,
+                TableKeyType::Binary { .. } => SampleType::Binary,
+            };
+            let fits = key.is_none_or(|key| super::casts::is_possible(key, wanted));
+            let (name, has) = (&proxy?.name, table.key.name());
+            let given = super::casts::title(key.unwrap_or(SampleType::Any));
+            (!fits).then(|| format!("stick-table '{name}' has keys of type {has}, and {given} cannot be one"))
         }
         Named::Userlist(name) => {
             (!userlists.contains(&name.as_str())).then(|| format!("unable to find userlist '{name}'"))

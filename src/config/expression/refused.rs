@@ -1,7 +1,6 @@
 //! Fetches and converters of HAProxy that are known and not done: why, and what to write instead.
 
 const TLS: &str = "it comes with TLS";
-const STICK_TABLES: &str = "it comes with stick tables";
 const PROXY_PROTOCOL: &str = "what a PROXY header announced is in 'src' and 'dst'; the rest of it is not kept";
 const LUA: &str = "Ringway has no Lua";
 const FASTCGI: &str = "Ringway does not speak FastCGI";
@@ -16,9 +15,6 @@ pub fn fetch(name: &str) -> Option<&'static str> {
     let is_any = |names: &[&str]| names.contains(&name);
     Some(match name {
         _ if starts(&["ssl_", "jwt_"]) => TLS,
-        _ if starts(&["sc_", "sc0_", "sc1_", "sc2_", "table_"]) => STICK_TABLES,
-        _ if starts(&["src_bytes", "src_clr", "src_conn", "src_get", "src_gpc", "src_http", "src_inc"]) => STICK_TABLES,
-        _ if starts(&["src_kbytes", "src_sess", "src_updt"]) => STICK_TABLES,
         _ if is_any(&["res.comp", "res.comp_algo"]) => "look at the header: 'res.hdr(content-encoding)'",
         _ if starts(&["fc_pp_"]) || is_any(&["fc_rcvd_proxy", "fc_src", "fc_src_port", "fc_src_is_local"]) => {
             PROXY_PROTOCOL
@@ -49,8 +45,6 @@ pub fn converter(name: &str) -> Option<&'static str> {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     Some(match name {
         _ if starts(&["aes_gcm_", "aes_cbc_", "jwt_", "x509_"]) => TLS,
-        "in_table" => STICK_TABLES,
-        _ if starts(&["table_"]) => STICK_TABLES,
         _ if starts(&["lua."]) => LUA,
         _ if starts(&["51d", "da-csv", "wurfl", "deviceatlas"]) => DEVICES,
         "protobuf" | "ungrpc" => "Ringway does not read protocol buffers; balance by a header instead",

@@ -227,7 +227,7 @@ pub(super) const ROWS: &[Row] = &[
     row(PROXY, "guid <text>", RELOAD),
     row(BACK, "load-server-state-from-file <source>", RELOAD),
     row(BACK, "server-state-file-name [<file>]", RELOAD),
-    row(NAMED, "stick-table <options>", STICK_TABLES),
+    supported(NAMED, "stick-table <options>"),
     row(BACK_NAMED, "stick match <pattern>", STICK_TABLES),
     row(BACK_NAMED, "stick on <pattern>", STICK_TABLES),
     row(BACK_NAMED, "stick store-request <pattern>", STICK_TABLES),

@@ -19,15 +19,15 @@ pub(super) const ROWS: &[Row] = actions! {
     FRONT SUPPORTED "tcp-request connection": "set-mark" "set-tos";
     FRONT MARKS "tcp-request connection": "set-fc-mark" "set-fc-tos";
     FRONT NEW_ACTIONS "tcp-request connection": "do-log";
-    FRONT STICK_TABLES "tcp-request connection": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
-        "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    FRONT SUPPORTED "tcp-request connection": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0" "track-sc0" "track-sc1" "track-sc2";
     FRONT SUPPORTED "tcp-request session": "accept" "reject" "set-dst" "set-dst-port" "set-src" "set-src-port" "set-var"
         "set-var-fmt" "silent-drop" "unset-var";
     FRONT SUPPORTED "tcp-request session": "set-mark" "set-tos";
     FRONT MARKS "tcp-request session": "set-fc-mark" "set-fc-tos";
     FRONT NEW_ACTIONS "tcp-request session": "attach-srv" "do-log";
-    FRONT STICK_TABLES "tcp-request session": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
-        "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    FRONT SUPPORTED "tcp-request session": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0" "track-sc0" "track-sc1" "track-sc2";
     PROXY SUPPORTED "tcp-request": "inspect-delay";
     PROXY SUPPORTED "tcp-request content": "accept" "reject" "capture" "set-dst" "set-dst-port" "set-log-level" "set-src"
         "set-src-port" "set-var" "set-var-fmt" "silent-drop" "unset-var";
@@ -39,8 +39,8 @@ pub(super) const ROWS: &[Row] = actions! {
     PROXY BANDWIDTH "tcp-request content": "set-bandwidth-limit";
     PROXY LUA "tcp-request content": "use-service";
     PROXY RESOLVERS "tcp-request content": "do-resolve";
-    PROXY STICK_TABLES "tcp-request content": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
-        "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    PROXY SUPPORTED "tcp-request content": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0" "track-sc0" "track-sc1" "track-sc2";
     PROXY SPOE "tcp-request content": "send-spoe-group";
     BACK SUPPORTED "tcp-response": "inspect-delay";
     BACK SUPPORTED "tcp-response content": "accept" "reject" "close" "set-log-level" "set-var" "set-var-fmt" "silent-drop"
@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Row] = actions! {
     BACK MARKS "tcp-response content": "set-fc-mark" "set-fc-tos";
     BACK NEW_ACTIONS "tcp-response content": "do-log";
     BACK BANDWIDTH "tcp-response content": "set-bandwidth-limit";
-    BACK STICK_TABLES "tcp-response content": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+    BACK SUPPORTED "tcp-response content": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
         "sc-set-gpt0";
     BACK SPOE "tcp-response content": "send-spoe-group";
     PROXY SUPPORTED "http-request": "add-header" "allow" "auth" "del-header" "deny" "disable-l7-retry" "early-hint"
@@ -68,8 +68,8 @@ pub(super) const ROWS: &[Row] = actions! {
     PROXY RESOLVERS "http-request": "do-resolve";
     PROXY TLS "http-request": "wait-for-handshake";
     PROXY SUPPORTED "http-request": "cache-use";
-    PROXY STICK_TABLES "http-request": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0"
-        "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    PROXY SUPPORTED "http-request": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0"
+        "track-sc0" "track-sc1" "track-sc2";
     PROXY SPOE "http-request": "send-spoe-group";
     PROXY SUPPORTED "http-response": "add-header" "allow" "del-header" "deny" "redirect" "replace-header" "replace-value"
         "return" "set-header" "set-log-level" "set-status" "silent-drop" "strict-mode";
@@ -81,14 +81,14 @@ pub(super) const ROWS: &[Row] = actions! {
         "set-timeout";
     PROXY BANDWIDTH "http-response": "set-bandwidth-limit";
     PROXY SUPPORTED "http-response": "cache-store";
-    PROXY STICK_TABLES "http-response": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
-        "sc-set-gpt0" "track-sc" "track-sc0" "track-sc1" "track-sc2";
+    PROXY SUPPORTED "http-response": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+        "sc-set-gpt0" "track-sc0" "track-sc1" "track-sc2";
     PROXY SPOE "http-response": "send-spoe-group";
     PROXY SUPPORTED "http-after-response": "add-header" "allow" "del-header" "replace-header" "replace-value"
         "set-header" "set-log-level" "set-status" "strict-mode";
     PROXY SUPPORTED "http-after-response": "capture" "del-acl" "del-map" "set-map" "set-var" "set-var-fmt" "unset-var";
     PROXY NEW_ACTIONS "http-after-response": "add-headers-bin" "del-headers-bin" "do-log" "set-headers-bin";
-    PROXY STICK_TABLES "http-after-response": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
+    PROXY SUPPORTED "http-after-response": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt"
         "sc-set-gpt0";
 };
 

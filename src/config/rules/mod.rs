@@ -9,6 +9,7 @@ pub mod page_file;
 pub mod redirect;
 pub mod reply;
 pub mod settings;
+pub mod table_actions;
 pub mod variables;
 
 use crate::config::statement::Statement;

@@ -18,6 +18,7 @@ use super::exchange::{RuleReference, RuleSet, Scope, Stage};
 use super::queue_priority;
 use super::reply::{self, Reply};
 use super::sample::{self, Sample};
+use super::stick_tables;
 use super::variables;
 use crate::config::model::*;
 use crate::proto::http1::head::Version;
@@ -267,6 +268,9 @@ fn apply(action: &HttpAction, scope: &mut Scope, resume: usize) -> Result<Step, 
         HttpAction::UnsetVariable(name) => variables::unset(name, scope),
         HttpAction::Capture { sample, slot } => capture(scope, sample, *slot),
         HttpAction::ChangePatterns(change) => change_patterns(scope, change),
+        HttpAction::Table(action) => {
+            stick_tables::act(action, false, scope);
+        }
         HttpAction::SetMark(mark) => scope.exchange.socket_marks.mark = Some(*mark),
         HttpAction::SetTos(tos) => scope.exchange.socket_marks.tos = Some(*tos),
         HttpAction::SetPriorityClass(value) => queue_priority::set_class(scope, value),

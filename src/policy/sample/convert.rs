@@ -1,6 +1,6 @@
 //! Converters (configuration.txt section 7.3.1): the input is cast to what the converter takes, then changed.
 
-use super::{Sample, bytes, digests, figures, fix, internal, json, maps, mqtt, texts, time};
+use super::{Sample, bytes, digests, figures, fix, internal, json, maps, mqtt, stick_tables, texts, time};
 use crate::config::model::{Arithmetic, Converter, Operand, SetConditions, Step, VariableName};
 use crate::policy::exchange::Scope;
 use crate::policy::variables;
@@ -18,6 +18,7 @@ pub fn all<'a>(mut sample: Sample<'a>, converters: &'a [Converter], scope: &'a S
 
 fn one<'a>(sample: Sample<'a>, step: &'a Step, scope: &'a Scope) -> Option<Sample<'a>> {
     match sample {
+        sample if matches!(step, Step::Table(_)) => of_any(sample, step, scope),
         Sample::Integer(number) => of_integer(number, step, scope),
         Sample::Bool(truth) if matches!(step, Step::Choose { .. }) => of_bool(truth, step),
         Sample::Address(address) if matches!(step, Step::IpMask(..)) => masked(address, step),
@@ -179,6 +180,7 @@ fn of_binary<'a>(binary: Cow<'a, [u8]>, step: &'a Step, scope: &'a Scope) -> Opt
 fn of_any<'a>(sample: Sample<'a>, step: &'a Step, scope: &'a Scope) -> Option<Sample<'a>> {
     match step {
         Step::Map(of) => maps::look_up(of, sample, scope),
+        Step::Table(of) => stick_tables::look_up(of, sample, scope),
         Step::SetVariable(name, conditions) => {
             if !may_set(name, &sample, *conditions, scope) {
                 return None;

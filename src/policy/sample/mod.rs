@@ -18,6 +18,7 @@ mod maps;
 mod mqtt;
 mod parameters;
 mod payload;
+mod stick_tables;
 mod texts;
 mod time;
 mod tls_hello;
@@ -206,6 +207,7 @@ fn first<'a>(expression: &'a Expression, scope: &'a Scope) -> Outcome<Sample<'a>
         Fetch::Cookie(of) => cookies::fetch(of, scope),
         Fetch::Parameter(of) => parameters::fetch(of, scope),
         Fetch::Authorization(of) => Outcome::of(authorization::fetch(of, scope)),
+        Fetch::Table(of) => Outcome::of(stick_tables::fetch(of, scope)),
     }
 }
 

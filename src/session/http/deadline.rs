@@ -190,6 +190,8 @@ impl HttpSession {
     }
 
     fn request_timed_out<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &mut Work) -> Step {
+        crate::policy::stick_tables::count_request(&self.facts, around.now.monotonic_us);
+        crate::policy::stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
         around.proxy_counters(self.accepted.frontend).frontend_requests.increment();
         around.proxy_counters(self.accepted.frontend).frontend_request_errors.increment();
         around.listener_counters(self.accepted.listener).request_errors.increment();

@@ -7,6 +7,7 @@ use crate::config::model::HttpReuse;
 use crate::io::{Driver, SocketOption};
 use crate::policy::exchange::Stage as Asking;
 use crate::policy::log_facts::{self, LogDecision};
+use crate::policy::stick_tables;
 use crate::session::http::state::LogLine;
 use crate::session::surroundings::Surroundings;
 use crate::session::tcp::Step;
@@ -63,6 +64,7 @@ impl HttpSession {
         // A work waits for its next use: what it has of caches does not.
         work.exchange.cache = None;
         work.response_body.let_go_of_caches();
+        work.exchange.tracked.clear();
     }
 
     /// Heads included, as in HAProxy's log.
@@ -119,6 +121,10 @@ impl HttpSession {
         let bytes_in = work.exchange.bytes_in.saturating_sub(work.booked_in);
         let bytes_out = work.exchange.bytes_out.saturating_sub(work.booked_out);
         (work.booked_in, work.booked_out) = (work.exchange.bytes_in, work.exchange.bytes_out);
+        if !work.is_unreadable {
+            let now_us = around.now.monotonic_us;
+            stick_tables::count_bytes(&self.facts, &work.exchange, bytes_in, bytes_out, now_us);
+        }
         let frontend = around.proxy_counters(self.accepted.frontend);
         frontend.frontend_bytes_in.add(bytes_in);
         frontend.frontend_bytes_out.add(bytes_out);
@@ -220,6 +226,7 @@ impl HttpSession {
         }
         around.proxy_counters(self.accepted.frontend).frontend_requests.increment();
         around.proxy_counters(self.accepted.frontend).frontend_request_errors.increment();
+        stick_tables::count_request(&self.facts, around.now.monotonic_us);
         let mut work = around.http.take_work();
         work.begin(Default::default(), false, self.accepted.monotonic_us, self.accepted.wall_us);
         work.client_sent_before = self.client.sent_bytes;
@@ -227,6 +234,7 @@ impl HttpSession {
         work.exchange.status = status;
         work.is_unreadable = true;
         work.termination = Some(termination);
+        stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
         self.conclude(around, &mut work);
         around.http.give_back(work);
     }

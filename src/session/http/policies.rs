@@ -108,7 +108,7 @@ impl HttpSession {
                 return Asked::Stop(self.act_on_verdict(around, work, proxy, verdict));
             }
         };
-        self.count_denied(around, proxy);
+        self.count_denied(around, work, proxy);
         work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
         Asked::Stop(self.error_answer(around, work, status))
     }

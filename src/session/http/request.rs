@@ -8,7 +8,7 @@ use super::{HttpSession, Resume, Stage};
 use crate::config::model::{HttpSettings, ProxyId};
 use crate::io::Driver;
 use crate::policy::http_rules::RequestVerdict;
-use crate::policy::reply;
+use crate::policy::{reply, stick_tables};
 use crate::proto::http1::chunked::ChunkedDecoder;
 use crate::proto::http1::exchange_framing::{Body, RequestRules, request_framing};
 use crate::proto::http1::head::{HeadLimits, RequestError, Version};
@@ -157,6 +157,7 @@ impl HttpSession {
         let frontend = self.accepted.frontend;
         around.proxy_counters(frontend).frontend_requests.increment();
         around.shared.proxy(frontend).frontend_request_rate.count(around.now.monotonic_us);
+        stick_tables::count_request(&self.facts, around.now.monotonic_us);
     }
 
     /// Runs rules from `resume` on, until the request has a backend or an answer, or must wait.
@@ -273,11 +274,11 @@ impl HttpSession {
     ) -> Step {
         match verdict {
             RequestVerdict::Answer(reply) => {
-                self.count_denied_or_intercepted(around, proxy, &reply);
+                self.count_denied_or_intercepted(around, work, proxy, &reply);
                 self.answer(around, work, reply)
             }
             RequestVerdict::Tarpit(reply) => {
-                self.count_denied(around, proxy);
+                self.count_denied(around, work, proxy);
                 let timeouts = &around.config().proxy(proxy).timeouts;
                 let time = timeouts.tarpit.or(timeouts.connect).unwrap_or_default();
                 let until_us = around.now.monotonic_us.saturating_add(time.as_micros() as u64);
@@ -285,13 +286,13 @@ impl HttpSession {
                 Step::Continue
             }
             RequestVerdict::Reject => {
-                self.count_denied(around, proxy);
+                self.count_denied(around, work, proxy);
                 work.exchange.times.request_ms = -1;
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
                 self.end_without_answer(around, work)
             }
             RequestVerdict::SilentDrop => {
-                self.count_denied(around, proxy);
+                self.count_denied(around, work, proxy);
                 work.exchange.times.request_ms = -1;
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
                 let _ = around.driver.set_option(self.client.socket, &crate::io::SocketOption::SilentClose);
@@ -304,7 +305,8 @@ impl HttpSession {
         }
     }
 
-    pub(super) fn count_denied<D: Driver>(&mut self, around: &mut Surroundings<D>, proxy: ProxyId) {
+    pub(super) fn count_denied<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &Work, proxy: ProxyId) {
+        stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
         around.proxy_counters(self.accepted.frontend).frontend_denied_requests.increment();
         around.listener_counters(self.accepted.listener).denied_requests.increment();
         if proxy != self.accepted.frontend {
@@ -315,13 +317,17 @@ impl HttpSession {
     fn count_denied_or_intercepted<D: Driver>(
         &mut self,
         around: &mut Surroundings<D>,
+        work: &Work,
         proxy: ProxyId,
         reply: &reply::Reply,
     ) {
         if reply.termination == Some(*b"PR") {
-            self.count_denied(around, proxy);
+            self.count_denied(around, work, proxy);
         } else {
             around.proxy_counters(self.accepted.frontend).frontend_intercepted.increment();
+            if reply.asks_for_password() {
+                stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
+            }
         }
     }
 
@@ -448,6 +454,7 @@ impl HttpSession {
     ) -> Step {
         work.forget_request();
         self.count_request(around);
+        stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
         around.proxy_counters(self.accepted.frontend).frontend_request_errors.increment();
         around.listener_counters(self.accepted.listener).request_errors.increment();
         work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
@@ -461,6 +468,7 @@ impl HttpSession {
             return self.idle_ended(around);
         };
         self.count_request(around);
+        stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
         around.proxy_counters(self.accepted.frontend).frontend_request_errors.increment();
         work.termination = Some(Termination::new(Cause::Client, Phase::Request));
         work.forget_request();

@@ -135,6 +135,7 @@ impl HttpSession {
         work.exchange.times.response_ms = milliseconds(now_us.saturating_sub(work.connected_us));
         let status = work.exchange.response.status();
         self.count_status(around, work, status);
+        crate::policy::stick_tables::count_status(&self.facts, &work.exchange, now_us);
         if let Some(server) = work.exchange.server {
             self.observe_response(around, server, status < 500 || matches!(status, 501 | 505));
         }

@@ -9,6 +9,7 @@ use crate::config::model::ProxyId;
 use crate::io::{Driver, SocketOption};
 use crate::policy::exchange::{Scope, Stage as Asking};
 use crate::policy::log_format::Endpoint;
+use crate::policy::stick_tables;
 use crate::policy::tcp_rules::{self, TcpVerdict};
 use crate::proto::proxy_protocol::Announced;
 use crate::session::surroundings::Surroundings;
@@ -35,6 +36,7 @@ impl HttpSession {
         if around.shared.config.proxy(frontend).tcp_rules.session.is_empty()
             || self.is_admitted_by(around, tcp_rules::session)
         {
+            stick_tables::count_session(&self.facts, around.now.monotonic_us);
             return true;
         }
         around.proxy_counters(frontend).frontend_denied_sessions.increment();
@@ -100,7 +102,7 @@ impl HttpSession {
             }
             TcpVerdict::Reject | TcpVerdict::Close => {}
         }
-        self.count_denied(around, proxy);
+        self.count_denied(around, work, proxy);
         work.forget_request();
         work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
         Asked::Stop(self.end_without_answer(around, work))

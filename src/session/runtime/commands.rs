@@ -1,7 +1,7 @@
 //! The table of commands, `help`, and what is said to an unknown one.
 
 use super::patterns::{self, Kind};
-use super::{Answer, INFO, RuntimeSession, SeverityOutput, caches, frontends, servers, show};
+use super::{Answer, INFO, RuntimeSession, SeverityOutput, caches, frontends, servers, show, tables};
 use crate::config::model::RuntimeLevel::{self, Admin, Operator, User};
 use crate::session::local_context::LocalContext;
 use std::time::Duration;
@@ -36,6 +36,7 @@ pub(super) static COMMANDS: &[Command] = commands! {
     Operator ["clear", "acl"] "clear acl [@<ver>] <acl>" "take all patterns out of an ACL" => |_, w, c| patterns::clear(Kind::Acl, w, c);
     Operator ["clear", "counters"] "clear counters [all]" "forget maxima, or all counters" => show::clear_counters;
     Operator ["clear", "map"] "clear map [@<ver>] <map>" "take all keys out of a map" => |_, w, c| patterns::clear(Kind::Map, w, c);
+    Operator ["clear", "table"] "clear table <table> [<filter>]*" "take entries out of a stick table" => tables::clear;
     Operator ["commit", "acl"] "commit acl @<ver> <acl>" "put a prepared version in place" => |_, w, c| patterns::commit(Kind::Acl, w, c);
     Operator ["commit", "map"] "commit map @<ver> <map>" "put a prepared version in place" => |_, w, c| patterns::commit(Kind::Map, w, c);
     Operator ["del", "acl"] "del acl <acl> [<key>|#<ref>]" "take a pattern out of an ACL" => |_, w, c| patterns::delete(Kind::Acl, w, c);
@@ -58,6 +59,7 @@ pub(super) static COMMANDS: &[Command] = commands! {
     Admin ["set", "maxconn", "server"] "set maxconn server <bk>/<srv> <n>" "change a server's maxconn" => servers::set_maxconn;
     Admin ["set", "server"] "set server <bk>/<srv> [opts]" "change a server's state, health or weight" => servers::set;
     User ["set", "severity-output"] "set severity-output [none|number|string]" "mark messages with their severity" => set_severity_output;
+    Operator ["set", "table"] "set table <table> key <k> [data.* <v>]*" "add or change an entry of a stick table" => tables::set;
     User ["set", "timeout"] "set timeout cli <delay>" "change this session's time-out, seconds" => set_timeout;
     Admin ["set", "weight"] "set weight <bk>/<srv> <n>[%]" "change a server's weight" => servers::set_weight;
     User ["show", "acl"] "show acl [[@<ver>] <acl>]" "list ACLs or the patterns of one" => |_, w, c| patterns::show(Kind::Acl, w, c);
@@ -72,6 +74,7 @@ pub(super) static COMMANDS: &[Command] = commands! {
     User ["show", "servers", "conn"] "show servers conn [<backend>]" "connections of servers" => show::server_connections;
     User ["show", "servers", "state"] "show servers state [<backend>]" "states of servers, to be kept over a restart" => show::server_states;
     User ["show", "stat"] "show stat [desc|json|no-maint|typed|up]*" "figures of proxies and servers" => show::stat;
+    User ["show", "table"] "show table <table> [<filter>]*" "list stick tables or the entries of one" => |s, w, c| tables::show(s, w, c);
     User ["show", "version"] "show version" "version of this process" => show::version;
     Admin ["shutdown", "frontend"] "shutdown frontend <frontend>" "stop a frontend for good" => frontends::shutdown;
     Admin ["shutdown", "sessions", "server"] "shutdown sessions server <bk>/<srv>" "kill the sessions of a server" => servers::shutdown_sessions;
@@ -89,7 +92,6 @@ const TO_COME: &[&str] = &[
     "abort ssl",
     "add server",
     "add ssl",
-    "clear table",
     "commit ssl",
     "debug dev",
     "del server",
@@ -108,7 +110,6 @@ const TO_COME: &[&str] = &[
     "set profiling",
     "set rate-limit",
     "set ssl",
-    "set table",
     "set var",
     "show activity",
     "show errors",
@@ -122,7 +123,6 @@ const TO_COME: &[&str] = &[
     "show sess",
     "show ssl",
     "show startup-logs",
-    "show table",
     "show tasks",
     "show threads",
     "show tls-keys",

@@ -11,6 +11,7 @@ mod names;
 mod patterns;
 mod servers;
 mod show;
+mod tables;
 #[cfg(test)]
 mod tests;
 

@@ -143,6 +143,11 @@ impl Lab {
         response
     }
 
+    /// The notes alone.
+    pub fn into_notes(self) -> Vec<String> {
+        self.notes
+    }
+
     /// `count` log lines, what each origin was sent, and all notes.
     pub fn finish(mut self, count: usize) -> Vec<String> {
         let lines = self.proxy.syslog().wait_for_exchanges(15, "px", count);
