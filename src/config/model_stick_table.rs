@@ -290,6 +290,8 @@ pub enum TableEntryOf {
     Counter(u8),
     /// `src_…`
     Source,
+    /// `table_cnt`, `table_avl`: of no entry, of the table.
+    Nobody,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,6 +306,10 @@ pub enum TableFigure {
     Trackers,
     /// `src_updt_conn_cnt`
     CountConnection,
+    /// `table_cnt`: entries.
+    Entries,
+    /// `table_avl`: places for more.
+    Places,
 }
 
 /// `in_table`, `table_…`: the input is the key.

@@ -101,12 +101,6 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
         "set-map" variables::set_map,
         "del-map" variables::del_map,
         "del-acl" variables::del_acl,
-        "sc-add-gpc" table_actions::parse,
-        "sc-inc-gpc" table_actions::parse,
-        "sc-inc-gpc0" table_actions::parse,
-        "sc-inc-gpc1" table_actions::parse,
-        "sc-set-gpt" table_actions::parse,
-        "sc-set-gpt0" table_actions::parse,
         "add-acl" variables::add_acl,
         "sc-add-gpc" table_actions::parse,
         "sc-inc-gpc" table_actions::parse,
@@ -150,6 +144,9 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
         "sc-inc-gpc1" table_actions::parse,
         "sc-set-gpt" table_actions::parse,
         "sc-set-gpt0" table_actions::parse,
+        "track-sc0" table_actions::parse,
+        "track-sc1" table_actions::parse,
+        "track-sc2" table_actions::parse,
     }
     AfterResponse "http-after-response" {
         "add-header" edits::add_header,
@@ -168,6 +165,12 @@ pub const KEYWORDS: &[(&str, LineParser<WrittenProxy>)] = rules! {
         "set-map" variables::set_map,
         "del-map" variables::del_map,
         "del-acl" variables::del_acl,
+        "sc-add-gpc" table_actions::parse,
+        "sc-inc-gpc" table_actions::parse,
+        "sc-inc-gpc0" table_actions::parse,
+        "sc-inc-gpc1" table_actions::parse,
+        "sc-set-gpt" table_actions::parse,
+        "sc-set-gpt0" table_actions::parse,
     }
 };
 

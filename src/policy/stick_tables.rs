@@ -43,6 +43,13 @@ fn cut(bytes: Cow<[u8]>, bytes_max: u32) -> Cow<[u8]> {
     }
 }
 
+fn ipv6_key(sample: Sample<'_>) -> Option<TableKey<'_>> {
+    match sample.cast(SampleType::Ipv6)? {
+        Sample::Address(IpAddr::V6(address)) => Some(short(&address.octets())),
+        _ => None,
+    }
+}
+
 /// A sample as a key of this type; `None`: it cannot be one.
 pub fn key_of(sample: Sample<'_>, of: TableKeyType) -> Option<TableKey<'_>> {
     match of {
@@ -50,9 +57,13 @@ pub fn key_of(sample: Sample<'_>, of: TableKeyType) -> Option<TableKey<'_>> {
             Sample::Address(IpAddr::V4(address)) => Some(short(&address.octets())),
             _ => None,
         },
-        TableKeyType::Ipv6 => match sample.cast(SampleType::Ipv6)? {
-            Sample::Address(IpAddr::V6(address)) => Some(short(&address.octets())),
-            _ => None,
+        TableKeyType::Ipv6 => match sample {
+            // A text is an IPv6 address or none; other samples are mapped.
+            Sample::Text(text) => {
+                let address: std::net::Ipv6Addr = std::str::from_utf8(&text).ok()?.parse().ok()?;
+                Some(short(&address.octets()))
+            }
+            other => ipv6_key(other),
         },
         TableKeyType::Integer => Some(short(&(sample.as_integer()? as u32).to_be_bytes())),
         TableKeyType::Text { bytes_max } => {

@@ -6,6 +6,7 @@
 
 mod http_rules;
 mod http_settings;
+mod stick_tables;
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -57,6 +57,7 @@ const ROWS: &[&[FetchRow]] = &[
     stick_table_rows::OF_COUNTERS,
     stick_table_rows::OF_SOURCE,
     stick_table_rows::OF_ELEMENTS,
+    stick_table_rows::OF_TABLES,
 ];
 
 pub fn find(name: &str) -> Option<&'static FetchRow> {

@@ -166,6 +166,33 @@ pub const OF_ELEMENTS: &[FetchRow] = element_fetches! {
     "inc_gpc" Increment(GeneralCounter::Element(0));
 };
 
+/// Of tables as a whole.
+pub const OF_TABLES: &[FetchRow] = &[
+    FetchRow {
+        name: "table_avl",
+        kinds: &[T],
+        required: 0,
+        output: SampleType::Integer,
+        places: TRACKED,
+        make: |a| of_table(TableFigure::Places, a),
+    },
+    FetchRow {
+        name: "table_cnt",
+        kinds: &[T],
+        required: 0,
+        output: SampleType::Integer,
+        places: TRACKED,
+        make: |a| of_table(TableFigure::Entries, a),
+    },
+];
+
+fn of_table(figure: TableFigure, arguments: &Arguments) -> Result<Fetch, String> {
+    let name = arguments.written(0).map(str::to_owned);
+    references::note(Named::Table { name: name.clone(), key: None });
+    let table = TableReference { name, ..Default::default() };
+    Ok(Fetch::Table(Box::new(TableFetch { entry: TableEntryOf::Nobody, figure, table })))
+}
+
 /// The table is argument `index`.
 fn lookup(figure: LookupFigure, index: usize, arguments: &Arguments) -> Result<Step, String> {
     let name = arguments.written(index).map(str::to_owned);

@@ -70,6 +70,11 @@ pub(super) const ROWS: &[Row] = actions! {
     PROXY SUPPORTED "http-request": "cache-use";
     PROXY SUPPORTED "http-request": "sc-add-gpc" "sc-inc-gpc" "sc-inc-gpc0" "sc-inc-gpc1" "sc-set-gpt" "sc-set-gpt0"
         "track-sc0" "track-sc1" "track-sc2";
+    FRONT TRACK_UNNUMBERED "tcp-request connection": "track-sc";
+    FRONT TRACK_UNNUMBERED "tcp-request session": "track-sc";
+    PROXY TRACK_UNNUMBERED "tcp-request content": "track-sc";
+    PROXY TRACK_UNNUMBERED "http-request": "track-sc";
+    PROXY TRACK_UNNUMBERED "http-response": "track-sc";
     PROXY SPOE "http-request": "send-spoe-group";
     PROXY SUPPORTED "http-response": "add-header" "allow" "del-header" "deny" "redirect" "replace-header" "replace-value"
         "return" "set-header" "set-log-level" "set-status" "silent-drop" "strict-mode";
@@ -93,6 +98,10 @@ pub(super) const ROWS: &[Row] = actions! {
 };
 
 const SUPPORTED: Status = Status::Supported;
+const TRACK_UNNUMBERED: Status = Status::Refused {
+    reason: "a rule names the counter in its keyword",
+    instead: "'track-sc0', 'track-sc1' or 'track-sc2'",
+};
 const SWITCH_MODE: Status = Status::Refused {
     reason: "a connection is TCP or HTTP from its first byte",
     instead: "'mode http' in the frontend, and 'mode tcp' in one of its own for the rest",

@@ -12,10 +12,12 @@ fn number(value: u64) -> Option<Sample<'static>> {
     Some(Sample::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
 }
 
-/// The value of a slot: 0 without an entry.
+/// The value of a slot; 0 without an entry, whatever the table stores.
 fn value(slot: Option<TableSlot>, entry: Option<&Entry>, now_ms: u64) -> Option<u64> {
-    let slot = slot?;
-    Some(entry.map_or(0, |entry| entry.get(slot, now_ms)))
+    match entry {
+        Some(entry) => Some(entry.get(slot?, now_ms)),
+        None => Some(0),
+    }
 }
 
 /// `None`: the counter tracks nothing, the data is not stored, or there is no such key.
@@ -38,8 +40,10 @@ pub fn fetch(of: &TableFetch, scope: &Scope) -> Option<Sample<'static>> {
         }
         TableFigure::Clear(gpc) => {
             let [count, rate] = gpc.slots(layout);
-            let slot = count.or(rate)?;
-            number(entry.map_or(0, |entry| entry.take(slot, now_ms)))
+            match entry {
+                Some(entry) => number(entry.take(count.or(rate)?, now_ms)),
+                None => number(0),
+            }
         }
         TableFigure::CountConnection => {
             let slot = layout.slot(crate::config::model::TableDataKind::ConnCnt, 0);
@@ -47,6 +51,8 @@ pub fn fetch(of: &TableFetch, scope: &Scope) -> Option<Sample<'static>> {
             table.touch(&entry, now_ms);
             number(slot.map(|slot| entry.add(slot, 1, now_ms))?)
         }
+        TableFigure::Entries => number(table.purge(now_ms) as u64),
+        TableFigure::Places => number(table.size().saturating_sub(table.purge(now_ms)) as u64),
         TableFigure::IsTracked => None,
     }
 }
@@ -70,6 +76,7 @@ fn find<'a>(of: &TableFetch, scope: &'a Scope) -> Option<(&'a Arc<StickTableStat
             let key = key_of(source(scope)?, table.key)?;
             Some((table, table.get(&key, now_ms(scope))))
         }
+        TableEntryOf::Nobody => Some((table_of(&of.table, scope)?, None)),
     }
 }
 
@@ -85,6 +92,7 @@ fn insert(of: &TableFetch, table: &StickTableState, scope: &Scope) -> Option<Arc
     let now_ms = now_ms(scope);
     match of.entry {
         TableEntryOf::Counter(counter) => table.get_or_insert(tracked(scope, counter)?.entry().key(), now_ms),
+        TableEntryOf::Nobody => None,
         TableEntryOf::Source => table.get_or_insert(&*key_of(source(scope)?, table.key)?, now_ms),
     }
 }

@@ -108,7 +108,8 @@ impl HttpSession {
                 return Asked::Stop(self.act_on_verdict(around, work, proxy, verdict));
             }
         };
-        self.count_denied(around, work, proxy);
+        self.count_error(around, work);
+        self.count_denied(around, proxy);
         work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
         Asked::Stop(self.error_answer(around, work, status))
     }

@@ -278,7 +278,8 @@ impl HttpSession {
                 self.answer(around, work, reply)
             }
             RequestVerdict::Tarpit(reply) => {
-                self.count_denied(around, work, proxy);
+                self.count_error(around, work);
+                self.count_denied(around, proxy);
                 let timeouts = &around.config().proxy(proxy).timeouts;
                 let time = timeouts.tarpit.or(timeouts.connect).unwrap_or_default();
                 let until_us = around.now.monotonic_us.saturating_add(time.as_micros() as u64);
@@ -286,13 +287,13 @@ impl HttpSession {
                 Step::Continue
             }
             RequestVerdict::Reject => {
-                self.count_denied(around, work, proxy);
+                self.count_denied(around, proxy);
                 work.exchange.times.request_ms = -1;
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
                 self.end_without_answer(around, work)
             }
             RequestVerdict::SilentDrop => {
-                self.count_denied(around, work, proxy);
+                self.count_denied(around, proxy);
                 work.exchange.times.request_ms = -1;
                 work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
                 let _ = around.driver.set_option(self.client.socket, &crate::io::SocketOption::SilentClose);
@@ -305,13 +306,17 @@ impl HttpSession {
         }
     }
 
-    pub(super) fn count_denied<D: Driver>(&mut self, around: &mut Surroundings<D>, work: &Work, proxy: ProxyId) {
-        stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
+    pub(super) fn count_denied<D: Driver>(&mut self, around: &mut Surroundings<D>, proxy: ProxyId) {
         around.proxy_counters(self.accepted.frontend).frontend_denied_requests.increment();
         around.listener_counters(self.accepted.listener).denied_requests.increment();
         if proxy != self.accepted.frontend {
             around.proxy_counters(proxy).backend_denied_requests.increment();
         }
+    }
+
+    /// For stick tables: a request that was answered with a refusal. One that gets no answer is none (seen with 2.6).
+    pub(super) fn count_error<D: Driver>(&self, around: &Surroundings<D>, work: &Work) {
+        stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
     }
 
     fn count_denied_or_intercepted<D: Driver>(
@@ -322,11 +327,12 @@ impl HttpSession {
         reply: &reply::Reply,
     ) {
         if reply.termination == Some(*b"PR") {
-            self.count_denied(around, work, proxy);
+            self.count_error(around, work);
+            self.count_denied(around, proxy);
         } else {
             around.proxy_counters(self.accepted.frontend).frontend_intercepted.increment();
             if reply.asks_for_password() {
-                stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
+                self.count_error(around, work);
             }
         }
     }
@@ -454,7 +460,7 @@ impl HttpSession {
     ) -> Step {
         work.forget_request();
         self.count_request(around);
-        stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
+        self.count_error(around, work);
         around.proxy_counters(self.accepted.frontend).frontend_request_errors.increment();
         around.listener_counters(self.accepted.listener).request_errors.increment();
         work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
@@ -468,7 +474,7 @@ impl HttpSession {
             return self.idle_ended(around);
         };
         self.count_request(around);
-        stick_tables::count_error(&self.facts, &work.exchange, around.now.monotonic_us);
+        self.count_error(around, &work);
         around.proxy_counters(self.accepted.frontend).frontend_request_errors.increment();
         work.termination = Some(Termination::new(Cause::Client, Phase::Request));
         work.forget_request();

@@ -102,7 +102,7 @@ impl HttpSession {
             }
             TcpVerdict::Reject | TcpVerdict::Close => {}
         }
-        self.count_denied(around, work, proxy);
+        self.count_denied(around, proxy);
         work.forget_request();
         work.termination = Some(Termination::new(Cause::Proxy, Phase::Request));
         Asked::Stop(self.end_without_answer(around, work))

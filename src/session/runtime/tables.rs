@@ -80,7 +80,7 @@ fn slot(word: &str, layout: &TableLayout) -> Option<Result<TableSlot, &'static s
     let Some(kind) = TableDataKind::ALL.iter().find(|kind| kind.name() == name) else {
         return Some(Err("Unknown data type"));
     };
-    Some(layout.slot_or_element(*kind, 0).ok_or("Data type not stored in this table"))
+    Some(layout.slot(*kind, 0).ok_or("Data type not stored in this table"))
 }
 
 /// Reads what stands behind the table's name.
@@ -236,8 +236,12 @@ fn write_key(key: &[u8], of: TableKeyType, output: &mut String) {
                         let _ = write!(output, "\\{}", *byte as char);
                     }
                     0x21..=0x7e => output.push(*byte as char),
+                    b'\n' => output.push_str("\\n"),
+                    b'\r' => output.push_str("\\r"),
+                    b'\t' => output.push_str("\\t"),
+                    0x1b => output.push_str("\\e"),
                     _ => {
-                        let _ = write!(output, "\\x{byte:02x}");
+                        let _ = write!(output, "\\x{byte:02X}");
                     }
                 }
             }

@@ -107,7 +107,7 @@ fn answers_are_haproxys() {
     ] {
         assert_eq!(admin(line), expected, "{line}");
     }
-    assert!(admin("show table").contains("not supported"));
+    assert!(admin("show peers").contains("not supported"));
     assert!(admin("shutdown session 0x12").contains("not supported"));
     assert!(admin("foo").starts_with("Unknown command, but maybe"));
     assert!(admin("show").contains("  show stat "), "commands that start alike are offered");

@@ -88,13 +88,13 @@ impl Entry {
         }
     }
 
-    /// Sets a number; a rate is set as if so many events had come in the period before and none in this one.
+    /// Sets a number; a rate is set as if so many events had come just now.
     pub fn set(&self, slot: TableSlot, number: u64, now_ms: u64) {
         let (Some(value), next) = (self.value(slot.index), self.value(slot.index + 1)) else { return };
         match (slot.period_ms, next) {
             (Some(_), Some(previous)) => {
-                value.store(pack(now_ms as u32, 0), Ordering::Relaxed);
-                previous.store(number & 0xffff_ffff, Ordering::Relaxed);
+                value.store(pack(now_ms as u32, number as u32), Ordering::Relaxed);
+                previous.store(0, Ordering::Relaxed);
             }
             (None, _) if !slot.is_wide => value.store(number & 0xffff_ffff, Ordering::Relaxed),
             _ => value.store(number, Ordering::Relaxed),

@@ -73,7 +73,7 @@ impl StickTableState {
 
     /// Entries last used before that are due.
     fn due_before_ms(&self, now_ms: u64) -> u64 {
-        self.expire_ms.map_or(0, |expire_ms| (now_ms.saturating_add(1)).saturating_sub(expire_ms))
+        self.expire_ms.map_or(0, |expire_ms| now_ms.saturating_sub(expire_ms))
     }
 
     fn is_due(&self, entry: &Entry, now_ms: u64) -> bool {
