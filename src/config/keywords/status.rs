@@ -67,8 +67,10 @@ pub(super) const TLS: Status = Status::Later {
     what: "TLS",
     meanwhile: "'mode tcp' passes TLS through untouched, so the servers can end it themselves",
 };
-pub(super) const STICK_TABLES: Status =
-    Status::Later { what: "stick tables", meanwhile: "'balance source' keeps a client's address on one server" };
+pub(super) const STICK_TABLES: Status = Status::Later {
+    what: "servers that are kept by a stick table",
+    meanwhile: "'balance source' keeps a client's address on one server",
+};
 pub(super) const RESOLVERS: Status = Status::Later {
     what: "resolving names while running",
     meanwhile: "names are resolved once, at start; use 'init-addr' to say what to do when that fails",
