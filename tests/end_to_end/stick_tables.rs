@@ -167,7 +167,7 @@ fn expressions_on_tables(flavour: Flavour) -> Vec<String> {
     }
     let mut client = lab.client();
     for _ in 0..2 {
-        let response = client.ask(format!("{}", get("/kept")));
+        let response = client.ask(get("/kept"));
         lab.note_answer(&response);
     }
     drop(client);

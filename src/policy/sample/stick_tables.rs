@@ -93,7 +93,7 @@ fn insert(of: &TableFetch, table: &StickTableState, scope: &Scope) -> Option<Arc
     match of.entry {
         TableEntryOf::Counter(counter) => table.get_or_insert(tracked(scope, counter)?.entry().key(), now_ms),
         TableEntryOf::Nobody => None,
-        TableEntryOf::Source => table.get_or_insert(&*key_of(source(scope)?, table.key)?, now_ms),
+        TableEntryOf::Source => table.get_or_insert(&key_of(source(scope)?, table.key)?, now_ms),
     }
 }
 
@@ -101,7 +101,7 @@ fn insert(of: &TableFetch, table: &StickTableState, scope: &Scope) -> Option<Arc
 pub fn look_up(of: &TableLookup, sample: Sample, scope: &Scope) -> Option<Sample<'static>> {
     let table = table_of(&of.table, scope)?;
     let now_ms = now_ms(scope);
-    let entry = table.get(&*key_of(sample, table.key)?, now_ms);
+    let entry = table.get(&key_of(sample, table.key)?, now_ms);
     let entry = entry.as_deref();
     match of.figure {
         LookupFigure::IsThere => Some(Sample::Bool(entry.is_some())),

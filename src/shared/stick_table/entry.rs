@@ -84,7 +84,7 @@ impl Entry {
     /// One less, but not less than none: `set table` may have changed it meanwhile.
     pub fn decrement(&self, slot: TableSlot) {
         if let Some(value) = self.value(slot.index) {
-            let _ = value.try_update(Ordering::Relaxed, Ordering::Relaxed, |number| number.checked_sub(1));
+            let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| number.checked_sub(1));
         }
     }
 
